@@ -1,0 +1,17 @@
+//! The JSON format: requests read straight into tensors in one pass, answers written straight from them.
+
+mod decode;
+mod encode;
+mod number;
+mod reader;
+mod tensor;
+
+pub use decode::{Decoded, decode_inputs, decode_request};
+pub use encode::{NotFinite, render, write_record, write_string};
+pub use reader::{MAX_DEPTH, Reader};
+
+/// serde_json's message without its "at line … column …", which means nothing for a slice of a body.
+pub fn describe(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_string()
+}

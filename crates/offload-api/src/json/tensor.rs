@@ -1,0 +1,195 @@
+//! Nested JSON arrays of numbers into one buffer, shape found on the way.
+
+use super::number::{BadNumber, parse_f64, parse_i128};
+use super::reader::Reader;
+use crate::{DType, Elem, Invalid, MAX_RANK, Tensor};
+
+/// Numbers as read, before the request's `dtype` is known.
+pub(super) enum Numbers {
+    Real(Vec<f64>),
+    Integer(Tensor),
+}
+
+/// A tensor as read: its shape, and the numbers.
+pub(super) struct Raw {
+    pub shape: Vec<usize>,
+    pub numbers: Numbers,
+}
+
+/// Reads a number or nested arrays of numbers.
+pub(super) fn read(r: &mut Reader<'_>, elem: Elem, pointer: &str) -> Result<Raw, Invalid> {
+    let integer = match elem {
+        Elem::Fixed(d) if !d.is_real() => Some(d),
+        _ => None,
+    };
+    Ok(match integer {
+        None => {
+            let (shape, v) = nested(r, pointer, parse_f64)?;
+            Raw { shape, numbers: Numbers::Real(v) }
+        }
+        Some(dtype) => {
+            let (shape, v) = nested(r, pointer, |b| {
+                let (v, n) = parse_i128(b)?;
+                let fits = match dtype {
+                    DType::I32 => i32::try_from(v).is_ok(),
+                    DType::I64 => i64::try_from(v).is_ok(),
+                    DType::U8 => u8::try_from(v).is_ok(),
+                    _ => u64::try_from(v).is_ok(),
+                };
+                // Kept as the 64 bits of its own type until the buffer is made.
+                if fits { Ok((v as u64, n)) } else { Err(BadNumber::Range) }
+            })?;
+            let tensor = match dtype {
+                DType::I32 => Tensor::new(shape.clone(), v.into_iter().map(|x| x as i32).collect()),
+                DType::I64 => Tensor::new(shape.clone(), v.into_iter().map(|x| x as i64).collect()),
+                DType::U8 => Tensor::new(shape.clone(), v.into_iter().map(|x| x as u8).collect()),
+                _ => Tensor::new(shape.clone(), v),
+            }
+            .ok_or_else(|| Invalid::new(pointer, "the shape of the array overflows"))?;
+            Raw { shape, numbers: Numbers::Integer(tensor) }
+        }
+    })
+}
+
+/// The numbers of `raw` as a tensor of `dtype`.
+pub(super) fn finish(raw: Raw, dtype: DType, pointer: &str) -> Result<Tensor, Invalid> {
+    let overflow = || Invalid::new(pointer, "the shape of the array overflows");
+    match raw.numbers {
+        Numbers::Integer(t) => Ok(t),
+        Numbers::Real(v) if dtype == DType::F64 => Tensor::new(raw.shape, v).ok_or_else(overflow),
+        Numbers::Real(v) => {
+            let narrow: Vec<f32> = v.iter().map(|&x| x as f32).collect();
+            if let Some(i) = narrow.iter().position(|x| !x.is_finite()) {
+                return Err(Invalid::new(
+                    format!("{pointer}{}", index_pointer(&raw.shape, i)),
+                    format!("the number {:e} does not fit f32; ask for dtype f64", v[i]),
+                ));
+            }
+            Tensor::new(raw.shape, narrow).ok_or_else(overflow)
+        }
+    }
+}
+
+/// The JSON pointer of the element at flat index `i`.
+fn index_pointer(shape: &[usize], mut i: usize) -> String {
+    let mut steps = Vec::new();
+    for &d in shape.iter().rev() {
+        steps.push(format!("/{}", i % d.max(1)));
+        i /= d.max(1);
+    }
+    steps.reverse();
+    steps.concat()
+}
+
+fn nested<T>(
+    r: &mut Reader<'_>,
+    pointer: &str,
+    parse: impl Fn(&[u8]) -> Result<(T, usize), BadNumber>,
+) -> Result<(Vec<usize>, Vec<T>), Invalid> {
+    let mut out: Vec<T> = Vec::new();
+    // extents[d] is set when the first array of depth d closes; counts[d] counts its elements so far.
+    let mut extents: Vec<Option<usize>> = Vec::new();
+    let mut counts: Vec<usize> = Vec::new();
+    let mut leaf: Option<usize> = None;
+    let here = |counts: &[usize]| {
+        let mut p = pointer.to_string();
+        for c in counts {
+            p.push_str(&format!("/{c}"));
+        }
+        p
+    };
+    loop {
+        match r.peek() {
+            Some(b'[') => {
+                if leaf == Some(counts.len()) {
+                    return Err(ragged(&here(&counts)));
+                }
+                if counts.len() == MAX_RANK {
+                    return Err(Invalid::new(
+                        pointer,
+                        format!("the array nests deeper than the limit of {MAX_RANK} dimensions"),
+                    ));
+                }
+                r.advance(1);
+                counts.push(0);
+                if extents.len() < counts.len() {
+                    extents.push(None);
+                }
+                if r.peek() != Some(b']') {
+                    continue;
+                }
+                // An empty array is a leaf: nothing may be deeper elsewhere.
+                if *leaf.get_or_insert(counts.len()) != counts.len() {
+                    return Err(ragged(&here(&counts[..counts.len() - 1])));
+                }
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                if *leaf.get_or_insert(counts.len()) != counts.len() {
+                    return Err(ragged(&here(&counts)));
+                }
+                let (v, n) = parse(r.rest()).map_err(|e| {
+                    Invalid::new(
+                        here(&counts),
+                        match e {
+                            BadNumber::Malformed => "not a json number",
+                            BadNumber::Range => "the number is out of range",
+                            BadNumber::NotInteger => "the number must be an integer",
+                        },
+                    )
+                })?;
+                out.push(v);
+                r.advance(n);
+                if counts.is_empty() {
+                    return Ok((Vec::new(), out));
+                }
+                if let Some(c) = counts.last_mut() {
+                    *c += 1;
+                }
+            }
+            Some(b'n' | b'N' | b'I' | b'i') => {
+                return Err(Invalid::new(
+                    here(&counts),
+                    "expected a number; null, NaN and infinity are not numbers in json",
+                ));
+            }
+            _ => return Err(r.unexpected("a number or an array", &here(&counts))),
+        }
+        // A value has just ended (or an empty array has just opened): what follows it?
+        loop {
+            match r.peek() {
+                Some(b',') if counts.last() != Some(&0) => {
+                    r.advance(1);
+                    break;
+                }
+                Some(b']') => {
+                    r.advance(1);
+                    let Some(n) = counts.pop() else {
+                        return Err(r.unexpected("a number or an array", pointer));
+                    };
+                    let depth = counts.len();
+                    match extents[depth] {
+                        None => extents[depth] = Some(n),
+                        Some(first) if first != n => {
+                            return Err(Invalid::new(
+                                here(&counts),
+                                format!("ragged array: this row has {n} elements, the first has {first}"),
+                            ));
+                        }
+                        Some(_) => {}
+                    }
+                    match counts.last_mut() {
+                        Some(c) => *c += 1,
+                        None => {
+                            return Ok((extents.into_iter().map(|e| e.unwrap_or(0)).collect(), out));
+                        }
+                    }
+                }
+                _ => return Err(r.unexpected("',' or ']'", &here(&counts))),
+            }
+        }
+    }
+}
+
+fn ragged(pointer: &str) -> Invalid {
+    Invalid::new(pointer, "ragged array: numbers and arrays stand at the same depth")
+}

@@ -1,0 +1,20 @@
+//! What crosses the wire: tensors, named values, schemas, the request envelope, the error table and the JSON
+//! format. No I/O here: bytes come in, typed values go out, and back.
+//!
+//! A service and a client share this crate, so neither can drift from the other.
+#![forbid(unsafe_code)]
+
+mod dtype;
+mod envelope;
+mod error;
+pub mod json;
+mod record;
+mod schema;
+mod tensor;
+
+pub use dtype::DType;
+pub use envelope::{DependsOn, DeviceChoice, ENVELOPE_WORDS, Options, Priority, Style, TimeoutMs};
+pub use error::{ApiError, ErrorCode, Invalid};
+pub use record::{DatasetRef, OutputRef, Record, Source, Value};
+pub use schema::{Elem, Field, Kind, Schema, nearest};
+pub use tensor::{Buf, Data, Element, MAX_RANK, Shape, Tensor, TensorSpec};

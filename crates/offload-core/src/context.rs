@@ -1,0 +1,86 @@
+//! What a running job may ask of its surroundings: whether to stop, and to say how far it is.
+
+use crate::Failure;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// A flag that asks a job to stop. Clones share the flag.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Cancel::default()
+    }
+
+    /// Asks the job to stop at its next block boundary.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the job was asked to stop.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a job is. Clones share the figure.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU32>);
+
+impl Progress {
+    /// Nothing done yet.
+    pub fn new() -> Self {
+        Progress::default()
+    }
+
+    /// Says that `fraction` (0 to 1) is done; it never goes back.
+    pub fn set(&self, fraction: f64) {
+        self.0.fetch_max((fraction.clamp(0.0, 1.0) * 1e6) as u32, Ordering::Relaxed);
+    }
+
+    /// The fraction done, 0 to 1.
+    pub fn get(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 1e6
+    }
+}
+
+/// The surroundings of a running job. CPU code runs inside the rayon pool of its lane, so plain rayon calls stay
+/// within the threads the job was given.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    cancel: Cancel,
+    progress: Progress,
+}
+
+impl Context {
+    /// Surroundings with these two ends.
+    pub fn new(cancel: Cancel, progress: Progress) -> Self {
+        Context { cancel, progress }
+    }
+
+    /// To be called between blocks of work of at most a few milliseconds.
+    ///
+    /// # Errors
+    /// [`Failure::Cancelled`] when the job is to stop.
+    #[inline]
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
+    }
+
+    /// [`check`](Self::check), and says that `done` of `total` blocks are done.
+    ///
+    /// # Errors
+    /// [`Failure::Cancelled`] when the job is to stop.
+    pub fn block(&self, done: usize, total: usize) -> Result<(), Failure> {
+        self.progress.set(done as f64 / total.max(1) as f64);
+        self.check()
+    }
+
+    /// The flag, for code that hands it on.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+}

@@ -1,0 +1,204 @@
+//! A device offers memory, compilation and launches; operations bring everything else.
+//!
+//! [`Device`] and [`DeviceLane`] are what a backend implements. [`Gpu`] is what an operation's device path sees.
+//! Every driver call returns a code; nothing here panics, and a missing driver is an error with its reason.
+
+mod gpu;
+mod kernel;
+
+pub use gpu::{Buffer, Gpu, GpuTimings};
+pub use kernel::{Argument, KernelSource, Launch, ModuleId};
+
+use crate::TenantId;
+
+/// A device's driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the variants say it")]
+pub enum Backend {
+    Cuda,
+    Rocm,
+    OpenCl,
+    /// The fault-injecting device of tests and demonstrations.
+    Test,
+}
+
+impl Backend {
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Backend::Cuda => "cuda",
+            Backend::Rocm => "rocm",
+            Backend::OpenCl => "opencl",
+            Backend::Test => "test",
+        }
+    }
+}
+
+/// What is known of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Its number in this service.
+    pub id: u32,
+    /// What its vendor calls it.
+    pub name: String,
+    /// Its driver.
+    pub backend: Backend,
+    /// Bytes of device memory that jobs may use.
+    pub memory_bytes: u64,
+    /// Whether `f64` runs there.
+    pub f64: bool,
+}
+
+/// How a device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Bytes of memory in use.
+    pub memory_used_bytes: u64,
+    /// Share of the last second in which it was busy, in percent, where the driver tells.
+    pub utilization_percent: Option<u32>,
+    /// In degrees Celsius, where the driver tells.
+    pub temperature_celsius: Option<u32>,
+    /// In watts, where the driver tells.
+    pub power_watts: Option<u32>,
+}
+
+/// Why a device call failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// An allocation does not fit; the device is fine.
+    #[error("device memory: {needed_bytes} bytes needed, {free_bytes} free")]
+    OutOfMemory {
+        /// Bytes asked for.
+        needed_bytes: u64,
+        /// Bytes that were free.
+        free_bytes: u64,
+    },
+    /// A kernel did not compile.
+    #[error("kernel does not compile: {0}")]
+    Compile(String),
+    /// The device has no such thing; another device may.
+    #[error("not supported by the device: {0}")]
+    Unsupported(String),
+    /// A call failed and the device may go on.
+    #[error("device call failed: {0}")]
+    Call(String),
+    /// The context is poisoned or the device is gone: nothing more runs there before a restart.
+    #[error("device lost: {0}")]
+    Lost(String),
+}
+
+impl DeviceError {
+    /// Whether nothing more can run on the device before it is restarted.
+    pub fn is_sticky(&self) -> bool {
+        matches!(self, DeviceError::Lost(_))
+    }
+}
+
+/// Memory of a device, as its lane names it. Never dereferenced above the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub u64);
+
+/// How urgent a lane's work is to the device's scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanePriority {
+    /// P0 work, which never waits behind a whole bulk job.
+    High,
+    /// Everything else.
+    Normal,
+}
+
+/// A device, shared by its lanes.
+pub trait Device: Send + Sync {
+    /// What is known of it.
+    fn descriptor(&self) -> &Descriptor;
+    /// A stream of its own over the device's one allocator.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn open_lane(&self, priority: LanePriority) -> Result<Box<dyn DeviceLane>, DeviceError>;
+    /// How it is; also the probe that ends a quarantine.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn health(&self) -> Result<Health, DeviceError>;
+}
+
+/// A stream of work on a device. Calls are ordered; only [`download`](Self::download) and
+/// [`synchronize`](Self::synchronize) wait.
+pub trait DeviceLane: Send {
+    /// Memory of this size for a tenant. Its content is not defined: [`Gpu`] zeroes it.
+    ///
+    /// # Errors
+    /// [`DeviceError::OutOfMemory`] when it does not fit.
+    fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError>;
+    /// Gives memory back.
+    fn free(&mut self, handle: Handle);
+    /// Copies host bytes to the device.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn upload(&mut self, to: Handle, offset: usize, bytes: &[u8]) -> Result<(), DeviceError>;
+    /// Copies device bytes to the host, and waits.
+    ///
+    /// # Errors
+    /// When the driver refuses, or an earlier call of the lane failed.
+    fn download(&mut self, from: Handle, offset: usize, bytes: &mut [u8]) -> Result<(), DeviceError>;
+    /// Fills memory with one byte.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn set(&mut self, to: Handle, byte: u8) -> Result<(), DeviceError>;
+    /// Copies `bytes` bytes within the device.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn copy(&mut self, from: Handle, to: Handle, bytes: usize) -> Result<(), DeviceError>;
+    /// Compiles a kernel text, or finds it compiled.
+    ///
+    /// # Errors
+    /// [`DeviceError::Compile`] with the compiler's log.
+    fn compile(&mut self, source: &KernelSource) -> Result<ModuleId, DeviceError>;
+    /// Starts a kernel.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError>;
+    /// Waits until everything has run.
+    ///
+    /// # Errors
+    /// When something that was started failed.
+    fn synchronize(&mut self) -> Result<(), DeviceError>;
+    /// The vendor's dense linear algebra, where it is loaded.
+    fn blas(&mut self) -> Option<&mut dyn Blas>;
+}
+
+/// A matrix product `C = op(A) · op(B)` over row-major device memory, for `batch` matrices one after another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gemm {
+    /// Rows of `op(A)` and `C`.
+    pub m: usize,
+    /// Columns of `op(B)` and `C`.
+    pub n: usize,
+    /// Columns of `op(A)`, rows of `op(B)`.
+    pub k: usize,
+    /// How many products.
+    pub batch: usize,
+    /// Whether `A` is stored `[k, m]`.
+    pub transpose_a: bool,
+    /// Whether `B` is stored `[n, k]`.
+    pub transpose_b: bool,
+    /// Whether each product has an `A` (and a `B`) of its own, or all share the first.
+    pub batched: (bool, bool),
+    /// Whether reduced precision (TF32) is welcome.
+    pub tf32: bool,
+}
+
+/// A vendor's dense linear algebra.
+pub trait Blas {
+    /// A matrix product in `f32`, or in `f64` when `double`.
+    ///
+    /// # Errors
+    /// When the library refuses.
+    fn gemm(&mut self, gemm: &Gemm, double: bool, a: Handle, b: Handle, c: Handle)
+    -> Result<(), DeviceError>;
+}

@@ -1,0 +1,24 @@
+//! The vocabulary of the service and the traits its parts meet at: operation, plan, device, cancellation.
+//!
+//! Nothing here does I/O, is async, knows HTTP or a driver.
+#![forbid(unsafe_code)]
+
+mod case;
+mod context;
+pub mod device;
+mod failure;
+mod inputs;
+mod operation;
+mod plan;
+mod tenant;
+
+pub use case::{Case, Expect, Property, Tolerance, close};
+pub use context::{Cancel, Context, Progress};
+pub use failure::{Failure, Rejection};
+pub use inputs::{FromRecord, FromValue, Slot, field_of, float, int, integers, json_value, real, take, text};
+pub use operation::{About, AnyOperation, IntoRecord, Operation};
+pub use plan::{DeviceNeed, Plan, PlannedOutput};
+pub use tenant::TenantId;
+
+#[doc(hidden)]
+pub use offload_api as api;

@@ -1,0 +1,1 @@
+//! Device drivers, and the device that injects faults.

@@ -1,0 +1,2 @@
+//! The six stages a job passes: admit, cache, dispatch, place, run, settle.
+#![forbid(unsafe_code)]
