@@ -10,6 +10,7 @@ mod failure;
 mod inputs;
 mod operation;
 mod plan;
+mod registry;
 mod tenant;
 
 pub use case::{Case, Expect, Property, Tolerance, close};
@@ -18,6 +19,7 @@ pub use failure::{Failure, Rejection};
 pub use inputs::{FromRecord, FromValue, Slot, field_of, float, int, integers, json_value, real, take, text};
 pub use operation::{About, AnyOperation, IntoRecord, Operation};
 pub use plan::{DeviceNeed, Plan, PlannedOutput};
+pub use registry::{Registered, Registry};
 pub use tenant::TenantId;
 
 #[doc(hidden)]

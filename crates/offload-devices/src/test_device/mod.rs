@@ -1,0 +1,228 @@
+//! A device of host memory that counts every byte and fails where it is told to.
+//!
+//! It runs the same host code of an operation that a GPU runs (allocation, upload, library calls, download), so
+//! budgets, zeroing, faults and fallbacks are exercised on a machine without one. Fresh memory is filled with
+//! garbage, so code that trusts it is noticed. It has no compiler: kernels are refused as unsupported.
+
+mod blas;
+mod faults;
+
+pub use faults::{Fault, Faults};
+
+use offload_core::TenantId;
+use offload_core::device::{
+    Backend, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource, LanePriority,
+    Launch, ModuleId,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What fresh memory holds.
+const GARBAGE: u8 = 0xa5;
+
+/// A device of host memory.
+pub struct TestDevice {
+    descriptor: Descriptor,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    faults: Faults,
+}
+
+#[derive(Default)]
+struct State {
+    capacity: u64,
+    used: u64,
+    peak: u64,
+    next: u64,
+    blocks: HashMap<u64, (TenantId, Vec<u8>)>,
+    lost: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between statements, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes one driver call through the fault plan.
+    fn call(&self, name: &'static str) -> Result<MutexGuard<'_, State>, DeviceError> {
+        let fault = self.faults.next(name);
+        let mut state = self.lock();
+        if state.lost {
+            return Err(DeviceError::Lost("an earlier fault poisoned the context".into()));
+        }
+        match fault {
+            None => Ok(state),
+            Some(Fault::OutOfMemory) => Err(DeviceError::OutOfMemory {
+                needed_bytes: state.capacity + 1,
+                free_bytes: state.capacity - state.used,
+            }),
+            Some(Fault::Call) => Err(DeviceError::Call(format!("{name}: injected"))),
+            Some(Fault::Lost) => {
+                state.lost = true;
+                Err(DeviceError::Lost(format!("{name}: injected")))
+            }
+            Some(Fault::Panic) => {
+                drop(state);
+                panic!("{name}: injected panic")
+            }
+            Some(Fault::Slow(pause)) => {
+                drop(state);
+                std::thread::sleep(pause);
+                Ok(self.lock())
+            }
+        }
+    }
+}
+
+impl TestDevice {
+    /// A device with this number and this much memory, failing as `faults` says.
+    pub fn new(id: u32, memory_bytes: u64, faults: Faults) -> Self {
+        TestDevice {
+            descriptor: Descriptor {
+                id,
+                name: format!("test device {id}"),
+                backend: Backend::Test,
+                memory_bytes,
+                f64: true,
+            },
+            shared: Arc::new(Shared {
+                state: Mutex::new(State { capacity: memory_bytes, ..State::default() }),
+                faults,
+            }),
+        }
+    }
+
+    /// Ends the effect of a sticky fault, as a restart of the driver's process does.
+    pub fn restart(&self) {
+        let mut state = self.shared.lock();
+        state.lost = false;
+        state.blocks.clear();
+        state.used = 0;
+    }
+
+    /// Bytes in use, and the most that ever were.
+    pub fn used_and_peak_bytes(&self) -> (u64, u64) {
+        let state = self.shared.lock();
+        (state.used, state.peak)
+    }
+}
+
+impl Device for TestDevice {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn open_lane(&self, _priority: LanePriority) -> Result<Box<dyn DeviceLane>, DeviceError> {
+        drop(self.shared.call("open_lane")?);
+        Ok(Box::new(Lane { shared: Arc::clone(&self.shared) }))
+    }
+
+    fn health(&self) -> Result<Health, DeviceError> {
+        let state = self.shared.call("health")?;
+        Ok(Health {
+            memory_used_bytes: state.used,
+            utilization_percent: None,
+            temperature_celsius: None,
+            power_watts: None,
+        })
+    }
+}
+
+struct Lane {
+    shared: Arc<Shared>,
+}
+
+fn block<'s>(state: &'s mut State, handle: Handle) -> Result<&'s mut Vec<u8>, DeviceError> {
+    state
+        .blocks
+        .get_mut(&handle.0)
+        .map(|(_, bytes)| bytes)
+        .ok_or_else(|| DeviceError::Call(format!("no memory behind handle {}", handle.0)))
+}
+
+fn range(bytes: usize, offset: usize, len: usize) -> Result<std::ops::Range<usize>, DeviceError> {
+    offset
+        .checked_add(len)
+        .filter(|end| *end <= bytes)
+        .map(|end| offset..end)
+        .ok_or_else(|| DeviceError::Call(format!("{len} bytes at {offset} are outside of {bytes}")))
+}
+
+impl DeviceLane for Lane {
+    fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError> {
+        let mut state = self.shared.call("alloc")?;
+        let needed_bytes = bytes as u64;
+        let free_bytes = state.capacity - state.used;
+        if needed_bytes > free_bytes {
+            return Err(DeviceError::OutOfMemory { needed_bytes, free_bytes });
+        }
+        state.used += needed_bytes;
+        state.peak = state.peak.max(state.used);
+        state.next += 1;
+        let id = state.next;
+        state.blocks.insert(id, (tenant.clone(), vec![GARBAGE; bytes]));
+        Ok(Handle(id))
+    }
+
+    fn free(&mut self, handle: Handle) {
+        // Giving back never fails, not even on a lost device: the books must balance.
+        let mut state = self.shared.lock();
+        if let Some((_, bytes)) = state.blocks.remove(&handle.0) {
+            state.used -= bytes.len() as u64;
+        }
+    }
+
+    fn upload(&mut self, to: Handle, offset: usize, bytes: &[u8]) -> Result<(), DeviceError> {
+        let mut state = self.shared.call("upload")?;
+        let block = block(&mut state, to)?;
+        let range = range(block.len(), offset, bytes.len())?;
+        block[range].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn download(&mut self, from: Handle, offset: usize, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        let mut state = self.shared.call("download")?;
+        let block = block(&mut state, from)?;
+        let range = range(block.len(), offset, bytes.len())?;
+        bytes.copy_from_slice(&block[range]);
+        Ok(())
+    }
+
+    fn set(&mut self, to: Handle, byte: u8) -> Result<(), DeviceError> {
+        let mut state = self.shared.call("set")?;
+        block(&mut state, to)?.fill(byte);
+        Ok(())
+    }
+
+    fn copy(&mut self, from: Handle, to: Handle, bytes: usize) -> Result<(), DeviceError> {
+        let mut state = self.shared.call("copy")?;
+        let source = block(&mut state, from)?;
+        let source = source[range(source.len(), 0, bytes)?].to_vec();
+        let target = block(&mut state, to)?;
+        let range = range(target.len(), 0, bytes)?;
+        target[range].copy_from_slice(&source);
+        Ok(())
+    }
+
+    fn compile(&mut self, source: &KernelSource) -> Result<ModuleId, DeviceError> {
+        drop(self.shared.call("compile")?);
+        Err(DeviceError::Unsupported(format!("the test device has no compiler for {}", source.name)))
+    }
+
+    fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError> {
+        drop(self.shared.call("launch")?);
+        Err(DeviceError::Unsupported(format!("the test device cannot launch {}", launch.entry)))
+    }
+
+    fn synchronize(&mut self) -> Result<(), DeviceError> {
+        self.shared.call("synchronize").map(drop)
+    }
+
+    fn blas(&mut self) -> Option<&mut dyn Blas> {
+        Some(self)
+    }
+}

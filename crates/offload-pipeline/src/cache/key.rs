@@ -1,0 +1,74 @@
+//! The key of a result: BLAKE3 over everything that its value depends on.
+
+use super::epochs::Epoch;
+use offload_api::{DependsOn, Record, Tensor, Value};
+use offload_core::{Registered, TenantId};
+
+/// A digest of tenant, operation and its version, inputs, and versions of the tables depended on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CacheKey(pub [u8; 32]);
+
+impl CacheKey {
+    /// The digest as lowercase hexadecimal.
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// The key of this job. Every part is length-prefixed, so no two different jobs spell the same bytes.
+    pub(super) fn of(
+        tenant: &TenantId,
+        operation: &Registered,
+        inputs: &Record<Tensor>,
+        depends_on: &[(DependsOn, Epoch)],
+    ) -> CacheKey {
+        let mut h = Hasher(blake3::Hasher::new());
+        h.text("heliosdb-gpu-offload result 1");
+        h.text(tenant.as_str());
+        h.text(&operation.full_name);
+        h.number(u64::from(operation.about.version));
+        h.number(inputs.len() as u64);
+        for (name, value) in inputs.iter() {
+            h.text(name);
+            match value {
+                Value::Tensor(t) => {
+                    h.text(t.dtype().name());
+                    h.number(t.shape().len() as u64);
+                    for &d in t.shape() {
+                        h.number(d as u64);
+                    }
+                    h.0.update(t.data().as_bytes());
+                }
+                Value::Int(v) => h.tagged(b'i', &v.to_le_bytes()),
+                Value::Float(v) => h.tagged(b'f', &v.to_bits().to_le_bytes()),
+                Value::Bool(v) => h.tagged(b'b', &[u8::from(*v)]),
+                Value::Text(v) => h.tagged(b't', v.as_bytes()),
+                Value::Json(v) => h.tagged(b'j', v.to_string().as_bytes()),
+            }
+        }
+        h.number(depends_on.len() as u64);
+        for (d, epoch) in depends_on {
+            h.text(&d.table);
+            h.text(&d.version.as_ref().map(ToString::to_string).unwrap_or_default());
+            h.number(epoch.incarnation);
+            h.number(epoch.counter);
+        }
+        CacheKey(*h.0.finalize().as_bytes())
+    }
+}
+
+struct Hasher(blake3::Hasher);
+
+impl Hasher {
+    fn number(&mut self, v: u64) {
+        self.0.update(&v.to_le_bytes());
+    }
+    fn text(&mut self, v: &str) {
+        self.number(v.len() as u64);
+        self.0.update(v.as_bytes());
+    }
+    fn tagged(&mut self, tag: u8, bytes: &[u8]) {
+        self.0.update(&[tag]);
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+}

@@ -1,0 +1,1 @@
+//! The subtle rules of placement.
