@@ -1,1 +1,4 @@
-//! Facade.
+//! The facade: what a database embeds to call the service.
+#![forbid(unsafe_code)]
+
+pub use offload_client as client;

@@ -1,2 +1,59 @@
-//! The service.
-fn main() {}
+//! The project's own commands: `cargo xtask` lists them.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod env;
+mod layers;
+mod new_op;
+mod source;
+mod stages;
+mod step;
+mod test;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test [--fast]          install what is missing, then every test; --fast leaves out the peers and the contract suite
+  check                  quick checks before a commit: tidy, layers, format, clippy, dependencies
+  fmt                    format every Rust file (cargo fmt does not see the operations' folders)
+  tidy                   the rules of STYLE.md that no compiler holds
+  layers                 the crate table of ARCHITECTURE.md against the workspace
+  new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
+  bench [--rounds N] [--threads N] [--dist]
+                         the service beside NumPy and SciPy on this machine, in turns";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<(), String> {
+    let root = tree::root()?;
+    match words {
+        ["test"] => test::run(&root, false),
+        ["test", "--fast"] => test::run(&root, true),
+        ["check"] => check::run(&root),
+        ["fmt"] => check::format(&root, false),
+        ["tidy"] => tidy::run(&root),
+        ["layers"] => layers::run(&root),
+        ["new-op", name] => new_op::run(&root, name),
+        ["bench", options @ ..] => bench::run(&root, options),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("no such command: {}\n\n{HELP}", other.join(" "))),
+    }
+}

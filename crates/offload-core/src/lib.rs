@@ -9,6 +9,7 @@ pub mod device;
 mod failure;
 mod inputs;
 mod operation;
+mod operations;
 mod plan;
 mod registry;
 mod tenant;

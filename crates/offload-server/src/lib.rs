@@ -1,1 +1,9 @@
-//! The HTTP edge and the composition root.
+//! The HTTP edge, and the one place where the parts of the service are put together.
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod config;
+pub mod http;
+mod metrics;
+pub mod serve;
+pub mod service;

@@ -125,7 +125,8 @@ impl Device for TestDevice {
         let state = self.shared.call("health")?;
         Ok(Health {
             memory_used_bytes: state.used,
-            utilization_percent: None,
+            // Host memory that pretends: no engine of its own is ever busy.
+            utilization_percent: Some(0),
             temperature_celsius: None,
             power_watts: None,
         })

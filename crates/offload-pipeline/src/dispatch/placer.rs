@@ -48,9 +48,11 @@ pub enum Wait {
     DeviceBudget,
     /// A lane without room is better than those with; look again at that time at the latest.
     DeviceBusy {
-        /// When waiting stops to pay, if it ever does.
-        until: Option<Time>,
+        /// When waiting stops to pay.
+        until: Time,
     },
+    /// None of the lanes offered could ever hold it.
+    Unsuitable,
 }
 
 /// What a placer decided.

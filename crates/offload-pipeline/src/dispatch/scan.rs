@@ -4,7 +4,7 @@ use super::job::{Route, State};
 use super::lanes::micros;
 use super::{
     Command, Dispatcher, Executor, JobId, JobView, LaneId, LaneView, Placement, Placer, Sabotage, Settlement,
-    Time, Wait,
+    Wait,
 };
 
 /// What became of a job that was offered lanes.
@@ -18,6 +18,8 @@ enum Tried {
     Memory(Wait),
     /// No lane, or none that it wants.
     NoLane,
+    /// None of the lanes could ever hold it.
+    Unsuitable,
 }
 
 /// Which lanes may be offered in this part of a scan.
@@ -94,7 +96,8 @@ impl<P: Placer> Dispatcher<P> {
         let Some(job) = self.jobs.get(&id) else { return false };
         let (class, due) = (job.class, job.due);
         if self.queues.head(job.tenant, class, job.route) != Some((job.enqueued, id)) {
-            // An older job of its tenant was raised past it and has the turn.
+            // An older job of its tenant aged or was raised past it and has the turn.
+            self.held = None;
             return false;
         }
         match self.offer(id, Offer::All, scan, out) {
@@ -104,7 +107,7 @@ impl<P: Placer> Dispatcher<P> {
                 scan.hold = Some(Hold { job: id, class: if due { 0 } else { class }, wait });
                 false
             }
-            Tried::Quota | Tried::NoLane => {
+            Tried::Quota | Tried::NoLane | Tried::Unsuitable => {
                 // Nothing is gained by holding lanes for it; its count stays, so it is held again when it must be.
                 self.held = None;
                 false
@@ -138,7 +141,7 @@ impl<P: Placer> Dispatcher<P> {
             let next = self.queues.next(class, after, |route| {
                 lanes.iter().any(|s| {
                     (route.meets(s.spec.executor) || config.broken(Sabotage::SilentFallback))
-                        && s.open(class, config)
+                        && s.takes(class, config)
                         && s.has_room(config)
                         && (offer == Offer::All || (lanes.owes(s.spec.executor) && !s.spec.realtime_only))
                 })
@@ -157,7 +160,7 @@ impl<P: Placer> Dispatcher<P> {
                         return false;
                     }
                 }
-                Tried::NoLane => {}
+                Tried::NoLane | Tried::Unsuitable => {}
             }
         }
     }
@@ -174,13 +177,25 @@ impl<P: Placer> Dispatcher<P> {
     /// Offers a job the lanes it may use, and starts it if the placer takes one.
     fn offer(&mut self, id: JobId, offer: Offer, scan: &mut Scan, out: &mut Vec<Command>) -> Tried {
         let mut offers = std::mem::take(&mut self.offers);
-        self.lanes_for(id, offer, scan.hold, &mut offers);
-        let tried = self.place(id, &offers, scan, out);
+        self.lanes_for(id, offer, scan.hold, false, &mut offers);
+        let mut tried = self.place(id, &offers, scan, out);
+        if matches!(tried, Tried::Unsuitable) {
+            // What failed it may be all that can hold it: its attempts are bounded, so it may try there again.
+            self.lanes_for(id, offer, scan.hold, true, &mut offers);
+            tried = self.place(id, &offers, scan, out);
+        }
         self.offers = offers;
         tried
     }
 
-    fn lanes_for(&self, id: JobId, offer: Offer, hold: Option<Hold>, offers: &mut Vec<LaneView>) {
+    fn lanes_for(
+        &self,
+        id: JobId,
+        offer: Offer,
+        hold: Option<Hold>,
+        again: bool,
+        offers: &mut Vec<LaneView>,
+    ) {
         offers.clear();
         let Some(job) = self.jobs.get(&id) else { return };
         let hold = hold.filter(|h| h.job != id && job.class >= h.class);
@@ -188,11 +203,11 @@ impl<P: Placer> Dispatcher<P> {
         let open = || {
             self.lanes.iter().filter(|s| {
                 (job.demand.allows(s.spec.executor) || self.config.broken(Sabotage::SilentFallback))
-                    && s.open(job.class, &self.config)
+                    && s.takes(job.class, &self.config)
             })
         };
         // A job that failed everywhere may try again anywhere: its attempts are bounded.
-        let elsewhere = job.excluded.is_empty() || open().any(|s| !job.excluded.contains(&s.spec.executor));
+        let elsewhere = !again && open().any(|s| !job.excluded.contains(&s.spec.executor));
         for slot in open() {
             let executor = slot.spec.executor;
             let excluded = elsewhere && job.excluded.contains(&executor);
@@ -240,10 +255,11 @@ impl<P: Placer> Dispatcher<P> {
                     job.choosy_since.get_or_insert(self.now);
                 }
                 // A moment that is over would wake the engine again and again.
-                let until = until.map(|at| at.max(self.now + 1));
-                self.look_at = self.look_at.into_iter().chain(until).min();
+                let until = until.max(self.now + 1);
+                self.look_at = Some(self.look_at.map_or(until, |at| at.min(until)));
                 Tried::NoLane
             }
+            Placement::Wait(Wait::Unsuitable) => Tried::Unsuitable,
             Placement::Wait(wait) => Tried::Memory(wait),
             Placement::Never(why) => {
                 self.dequeue(id);

@@ -162,7 +162,7 @@ impl<P: Placer> Dispatcher<P> {
     pub(super) fn reachable(&self, demand: &super::Demand, class: usize) -> bool {
         demand.allows(Executor::Cpu)
             || self.config.broken(Sabotage::KeepStranded)
-            || self.lanes.iter().any(|s| demand.allows(s.spec.executor) && s.open(class, &self.config))
+            || self.lanes.iter().any(|s| demand.allows(s.spec.executor) && s.open(class))
     }
 
     /// Runs inline only past an empty queue, so that it overtakes nobody.

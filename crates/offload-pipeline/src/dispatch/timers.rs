@@ -45,6 +45,9 @@ impl<P: Placer> Dispatcher<P> {
     pub(super) fn run_timers(&mut self, out: &mut Vec<Command>) {
         while let Some(timer) = self.timers.pop(self.now) {
             match timer {
+                Timer::Deadline(waiter) if self.config.broken(Sabotage::LateDeadline) => {
+                    self.timers.set_deadline(self.now + 1_000, waiter);
+                }
                 Timer::Deadline(waiter) => self.time_out(waiter, out),
                 Timer::Aging(job) => self.reclass(job, |_, _| {}),
             }
@@ -65,9 +68,7 @@ impl<P: Placer> Dispatcher<P> {
 
     /// When a deadline rings: when it is, unless a test broke that.
     pub(super) fn ring_at(&self, deadline: Time) -> Time {
-        if self.config.broken(Sabotage::LateDeadline) {
-            deadline + 1_000
-        } else if self.config.broken(Sabotage::EarlyDeadline) {
+        if self.config.broken(Sabotage::EarlyDeadline) {
             Time(deadline.0.saturating_sub(1_000))
         } else {
             deadline

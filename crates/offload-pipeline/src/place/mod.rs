@@ -198,7 +198,7 @@ impl Placer for Places {
                 && (job.waited_us as f64) < patience_us
             {
                 let until = now + (patience_us - job.waited_us as f64).min(1e12) as u64;
-                return Placement::Wait(Wait::DeviceBusy { until: Some(until) });
+                return Placement::Wait(Wait::DeviceBusy { until });
             }
             let reserved =
                 self.ledger.reserve(job.job, job.tenant, job.limits, job.demand.host_bytes, device);
@@ -213,8 +213,7 @@ impl Placer for Places {
         match (short, self.admit(job)) {
             (_, Err(why)) => Placement::Never(why),
             (Some(short), Ok(())) => Placement::Wait(refused(short)),
-            // Only lanes that could never hold it have room.
-            (None, Ok(())) => Placement::Wait(Wait::DeviceBusy { until: None }),
+            (None, Ok(())) => Placement::Wait(Wait::Unsuitable),
         }
     }
 

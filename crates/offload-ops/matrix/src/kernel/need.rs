@@ -1,0 +1,98 @@
+//! From shapes to a plan.
+
+use super::stack::{MAX_ELEMENTS, at_once};
+use faer::dyn_stack::StackReq;
+use offload_api::{DType, TensorSpec, Value};
+use offload_api::{Element, Tensor};
+use offload_core::{DeviceNeed, Plan, PlannedOutput, Rejection};
+
+/// The reason of operations that only the CPU runs.
+pub(crate) const NO_DEVICE_PATH: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
+
+/// What the products of all threads pack their operands into. Measured: it grows with the threads, and a job of
+/// very little work never reaches it.
+const PACKING_BYTES: f64 = 4.0e6;
+
+/// What a job needs beyond its outputs.
+pub(crate) struct Need {
+    /// Floating-point operations of one matrix.
+    pub(crate) work_each: f64,
+    /// How many matrices.
+    pub(crate) count: usize,
+    /// Bytes of workspace of one matrix.
+    pub(crate) workspace_each: u64,
+    /// The device's part.
+    pub(crate) device: DeviceNeed,
+}
+
+impl Need {
+    /// The plan with these inputs and outputs. An output whose shape depends on data gives its upper bound.
+    ///
+    /// # Errors
+    /// When an output is beyond the limit.
+    pub(crate) fn plan(
+        self,
+        inputs: &[&TensorSpec],
+        outputs: Vec<(&'static str, TensorSpec, bool)>,
+    ) -> Result<Plan, Rejection> {
+        let bytes_in = inputs.iter().fold(0u64, |sum, s| sum.saturating_add(s.bytes()));
+        let mut bytes_out = 0u64;
+        for (name, spec, _) in &outputs {
+            if spec.elements() > MAX_ELEMENTS {
+                return Err(Rejection::new(
+                    "",
+                    format!(
+                        "the output {name} would have {} elements, the limit is {MAX_ELEMENTS}",
+                        spec.elements()
+                    ),
+                ));
+            }
+            bytes_out = bytes_out.saturating_add(spec.bytes());
+        }
+        let slices = (self.count as u64).saturating_mul(64);
+        let packing = (self.work_each * self.count as f64 * 4.0).min(PACKING_BYTES * threads() as f64) as u64;
+        let workspace = self.workspace_each.saturating_mul(at_once(self.count, self.work_each) as u64);
+        Ok(Plan {
+            work: self.work_each * self.count as f64,
+            bytes_in,
+            bytes_out,
+            host_bytes: bytes_out
+                .saturating_add(workspace)
+                .saturating_add(slices)
+                .saturating_add(packing)
+                .saturating_add(4096),
+            device: self.device,
+            outputs: outputs
+                .into_iter()
+                .map(|(name, spec, known)| PlannedOutput { name, spec: known.then_some(spec) })
+                .collect(),
+        })
+    }
+}
+
+/// Threads that a job of this machine can have at most.
+pub(crate) fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs the expression with `$T` standing for the type, to ask the library how much workspace it takes.
+pub(crate) fn workspace(
+    dtype: DType,
+    f32_req: impl FnOnce() -> StackReq,
+    f64_req: impl FnOnce() -> StackReq,
+) -> u64 {
+    let req = if dtype == DType::F32 { f32_req() } else { f64_req() };
+    req.unaligned_bytes_required() as u64
+}
+
+/// A tensor of extents that were multiplied to get the number of elements.
+///
+/// # Panics
+/// When they were not.
+pub(crate) fn tensor<T: Element>(shape: Vec<usize>, elements: Vec<T>) -> Value<Tensor> {
+    let len = elements.len();
+    match Tensor::new(shape, elements) {
+        Some(t) => Value::Tensor(t),
+        None => panic!("{len} elements do not fill the shape they were counted for"),
+    }
+}

@@ -1,0 +1,121 @@
+//! The settings as types. Names, units and meanings stand in `config/offload.toml`, the one place for them.
+#![allow(missing_docs, reason = "config/offload.toml documents every key")]
+
+use serde::Deserialize;
+use std::collections::HashMap;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub auth: Auth,
+    pub admit: Admit,
+    pub cache: Cache,
+    pub dispatch: Dispatch,
+    pub place: Place,
+    pub run: Run,
+    pub settle: Settle,
+    pub store: Store,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: String,
+    pub unix_socket: String,
+    pub workers: usize,
+    pub max_body_bytes: u64,
+    pub max_decoded_bytes: u64,
+    pub max_inflight_body_bytes: u64,
+    pub header_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub keep_alive_seconds: u64,
+    pub max_connections: usize,
+    pub drain_timeout_ms: u64,
+    pub max_batch_items: usize,
+    pub cors_allowed_origins: Vec<String>,
+    pub metrics_open: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub issuer: String,
+    pub audience: String,
+    pub token_ttl_seconds: u64,
+    pub rotate_after_days: u64,
+    pub refresh_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admit {
+    pub default_timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    pub max_bytes: u64,
+    pub ttl_seconds: u64,
+    pub auto_min_us: u64,
+    #[serde(default)]
+    pub ttl_seconds_by_type: HashMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dispatch {
+    pub max_queued: usize,
+    pub max_waiters_per_job: usize,
+    pub max_attempts: u32,
+    pub max_bypass: u32,
+    pub age_low_seconds: u64,
+    pub age_medium_seconds: u64,
+    pub due_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    pub strategy: String,
+    pub host_budget_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    pub cpu_lanes: usize,
+    pub threads_per_lane: usize,
+    pub realtime_threads: usize,
+    pub niceness: i32,
+    pub max_spare_lanes: usize,
+    pub spare_after_ms: u64,
+    pub inline_max_us: u64,
+    pub test_devices: u32,
+    pub test_device_memory_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settle {
+    pub audit_retention_days: u64,
+    pub audit_max_rows: u64,
+    pub audit_flush_ms: u64,
+    pub audit_queue_records: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub data_dir: String,
+    pub node: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: String,
+    pub level: String,
+}

@@ -1,0 +1,122 @@
+//! `POST /workloads/batch`.
+
+use super::body;
+use super::exchange::Exchange;
+use super::submit::{blocking, find};
+use super::{AppState, identify, render};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use offload_api::json::{decode_inputs, describe};
+use offload_api::{ApiError, ErrorCode, Invalid, Options};
+use offload_pipeline::admit::Caller;
+use offload_pipeline::engine::{BatchItem, BatchRequest, BatchTicket};
+use offload_pipeline::settle::Outcome;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item<'a> {
+    r#type: String,
+    operation: String,
+    #[serde(borrow)]
+    inputs: &'a RawValue,
+}
+
+/// Handles a batch.
+pub async fn submit(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    match run(&state, &request, payload, &mut exchange).await {
+        Ok(body) => exchange.answer(200, "application/json", body),
+        Err(e) => exchange.error(e),
+    }
+}
+
+async fn run(
+    state: &Data<AppState>,
+    request: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<Vec<u8>, ApiError> {
+    let caller = identify::caller(state, request, exchange)?;
+    let body = body::read(state, request, payload).await?;
+    let received = Instant::now();
+    let (id, shared) = (exchange.id.clone(), state.clone());
+    let (ticket, outcomes) = blocking(move || start(&shared, caller, &body, id, received)).await??;
+    let outcomes = outcomes.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the batch was lost"))?;
+    ticket.answered();
+    let id = exchange.id.clone();
+    blocking(move || {
+        let mut out = b"{\"results\":[".to_vec();
+        for (index, outcome) in outcomes.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            render::item(index, outcome, &mut out);
+        }
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "],\"total_time_us\":{},\"request_id\":", received.elapsed().as_micros());
+        offload_api::json::write_string(&id, &mut out);
+        out.push(b'}');
+        out
+    })
+    .await
+}
+
+fn start(
+    state: &AppState,
+    caller: Arc<Caller>,
+    body: &Bytes,
+    id: String,
+    received: Instant,
+) -> Result<(BatchTicket, oneshot::Receiver<Vec<Outcome>>), ApiError> {
+    let malformed =
+        |e: serde_json::Error| Invalid::new("", format!("the batch is not valid json: {}", describe(&e)));
+    let top: HashMap<String, &RawValue> = serde_json::from_slice(body).map_err(malformed)?;
+    let mut options = Options::default();
+    let mut items: Option<Vec<&RawValue>> = None;
+    for (key, value) in &top {
+        if key == "workloads" {
+            items = Some(serde_json::from_str(value.get()).map_err(|e| {
+                Invalid::new("/workloads", format!("workloads must be a list: {}", describe(&e)))
+            })?);
+        } else if !options.set(key, value.get().as_bytes())? {
+            let known = ["workloads", "priority", "timeout_ms", "cache", "depends_on", "device"];
+            let hint =
+                offload_api::nearest(key, known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
+            return Err(Invalid::new(format!("/{key}"), format!("unknown field {key}{hint}")).into());
+        }
+    }
+    let items = items.ok_or_else(|| Invalid::new("", "the field workloads is missing"))?;
+    let limit = state.config.server.max_batch_items;
+    if items.len() > limit {
+        return Err(Invalid::new(
+            "/workloads",
+            format!("the batch has {} items, the limit is {limit} (server.max_batch_items)", items.len()),
+        )
+        .into());
+    }
+    let items = items.iter().enumerate().map(|(i, text)| item(state, text.get(), i)).collect();
+    let (sender, outcomes) = oneshot::channel();
+    let batch = BatchRequest { id, caller, options, items, received, decode: received.elapsed() };
+    // A receiver that is gone belongs to a connection that is gone.
+    let ticket = state.pipeline.submit_batch(batch, Box::new(move |o| drop(sender.send(o))));
+    Ok((ticket, outcomes))
+}
+
+fn item(state: &AppState, text: &str, index: usize) -> BatchItem {
+    let item: Item<'_> = serde_json::from_str(text).map_err(|e| {
+        Invalid::new(
+            format!("/workloads/{index}"),
+            format!("an item is {{\"type\", \"operation\", \"inputs\"}}: {}", describe(&e)),
+        )
+    })?;
+    let operation = find(&state.registry, &item.r#type, &item.operation)?;
+    let pointer = format!("/workloads/{index}/inputs");
+    Ok((operation, decode_inputs(item.inputs.get().as_bytes(), &operation.schema, &pointer)?))
+}

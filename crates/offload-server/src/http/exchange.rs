@@ -1,0 +1,146 @@
+//! One request and its answer: the id, the headers every answer has, and the one body of every failure.
+
+use super::random_id;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use offload_api::{ApiError, ErrorCode};
+use offload_pipeline::admit::RateDecision;
+use serde_json::json;
+use std::time::Instant;
+
+/// The longest request id taken from a caller.
+const MAX_ID_BYTES: usize = 128;
+
+/// A request being answered.
+pub struct Exchange {
+    /// Its id: the caller's `x-request-id`, or a fresh one.
+    pub id: String,
+    /// When its head was there.
+    pub started: Instant,
+    problem_json: bool,
+    rate: Option<RateDecision>,
+    what: String,
+    trace: Option<String>,
+}
+
+impl Exchange {
+    /// The exchange of this request.
+    pub fn begin(request: &HttpRequest) -> Exchange {
+        let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+        let id = header("x-request-id")
+            .filter(|id| {
+                !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|b| b.is_ascii_graphic())
+            })
+            .map_or_else(random_id, str::to_string);
+        Exchange {
+            id,
+            started: Instant::now(),
+            problem_json: header("accept").is_some_and(|a| a.contains("application/problem+json")),
+            rate: None,
+            what: format!("{} {}", request.method(), request.path()),
+            // W3C trace context: version-trace-parent-flags.
+            trace: header("traceparent")
+                .and_then(|t| t.split('-').nth(1))
+                .filter(|t| t.len() == 32)
+                .map(str::to_string),
+        }
+    }
+
+    /// The caller's rate, to be told with the answer.
+    pub fn set_rate(&mut self, rate: RateDecision) {
+        self.rate = Some(rate);
+    }
+
+    fn builder(&self, status: u16) -> HttpResponseBuilder {
+        let mut builder =
+            HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            builder.insert_header((HeaderName::from_static("x-request-id"), id));
+        }
+        if let Some(rate) = &self.rate {
+            builder.insert_header(("RateLimit-Policy", format!("\"default\";q={};w=60", rate.limit)));
+            builder
+                .insert_header(("RateLimit", format!("\"default\";r={};t={}", rate.remaining, rate.reset_s)));
+        }
+        builder
+    }
+
+    fn log(&self, status: u16, error: Option<&ApiError>) {
+        let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (id, what, trace) = (&self.id, &self.what, self.trace.as_deref());
+        match error {
+            None => {
+                tracing::debug!(target: "access", request_id = %id, trace_id = trace, status, us, "{what}")
+            }
+            Some(e) => tracing::info!(target: "access", request_id = %id, trace_id = trace, status, us,
+                                      error = e.error.name(), message = %e.message, "{what}"),
+        }
+    }
+
+    /// An answer with this body.
+    pub fn answer(
+        &self,
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<actix_web::web::Bytes>,
+    ) -> HttpResponse {
+        self.log(status, None);
+        self.builder(status).content_type(content_type).body(body.into())
+    }
+
+    /// An answer of this JSON.
+    pub fn json(&self, status: u16, body: &serde_json::Value) -> HttpResponse {
+        self.answer(status, "application/json", body.to_string())
+    }
+
+    /// The answer of a failure.
+    pub fn error(&self, mut error: ApiError) -> HttpResponse {
+        error.request_id.clone_from(&self.id);
+        let status = error.error.status();
+        self.log(status, Some(&error));
+        let mut builder = self.builder(status);
+        if let Some(ms) = error.retry_after_ms {
+            builder.insert_header(("Retry-After", ms.div_ceil(1000).max(1).to_string()));
+        }
+        if status == 401 {
+            builder.insert_header(("WWW-Authenticate", "Bearer"));
+        }
+        // The rest of a body nobody will read ends with its connection.
+        if status == 413 || status == 408 {
+            builder.force_close();
+        }
+        if self.problem_json {
+            // RFC 9457; the page of the code is its type.
+            let mut body = json!({
+                "type": format!("/docs#error-{}", error.error.name()),
+                "title": error.error.name(),
+                "status": status,
+                "detail": error.message,
+                "instance": self.id,
+            });
+            if let (Some(body), Ok(serde_json::Value::Object(own))) =
+                (body.as_object_mut(), serde_json::to_value(&error))
+            {
+                body.extend(own);
+            }
+            return builder.content_type("application/problem+json").body(body.to_string());
+        }
+        builder.content_type("application/json").body(serde_json::to_string(&error).unwrap_or_default())
+    }
+}
+
+/// The answer of a path that is not there.
+pub async fn not_found(request: HttpRequest) -> HttpResponse {
+    let exchange = Exchange::begin(&request);
+    exchange.error(ApiError::new(ErrorCode::NotFound, "there is nothing at this path"))
+}
+
+/// The answer of a path that has no such method.
+pub async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    let exchange = Exchange::begin(&request);
+    exchange.error(ApiError::new(
+        ErrorCode::MethodNotAllowed,
+        format!("the method {} is not allowed here", request.method()),
+    ))
+}

@@ -1,0 +1,170 @@
+//! What the service says about itself: tokens, health, figures, operations, devices.
+
+use super::exchange::Exchange;
+use super::{AppState, body, identify};
+use crate::auth::METRICS;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use offload_api::{ApiError, ErrorCode, Invalid};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// Attempts to get a token per minute and address.
+const TOKEN_ATTEMPTS_PER_MINUTE: u32 = 600;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    api_key: String,
+}
+
+/// `POST /auth/token`.
+pub async fn token(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let exchange = Exchange::begin(&request);
+    match issue(&state, &request, payload).await {
+        Ok(body) => exchange.json(200, &body),
+        Err(e) => exchange.error(e),
+    }
+}
+
+async fn issue(state: &AppState, request: &HttpRequest, payload: Payload) -> Result<Json, ApiError> {
+    let peer = request.peer_addr().map_or_else(|| "unix".into(), |a| a.ip().to_string());
+    let rate = state.limiter.take(&format!("token:{peer}"), TOKEN_ATTEMPTS_PER_MINUTE, Instant::now());
+    if !rate.allowed {
+        return Err(ApiError::new(
+            ErrorCode::RateLimited,
+            "too many attempts to get a token from this address",
+        )
+        .retry_after_ms(rate.retry_after_ms));
+    }
+    let body = body::read(state, request, payload).await?;
+    let asked: TokenRequest = serde_json::from_slice(&body).map_err(|e| {
+        Invalid::new("", format!("the body must be {{\"api_key\": …}}: {}", offload_api::json::describe(&e)))
+    })?;
+    let identity =
+        state.directory.by_text(&asked.api_key).map_err(|e| identify::store_error(&e))?.ok_or_else(|| {
+            ApiError::new(ErrorCode::Unauthenticated, "the api key is unknown, revoked or expired")
+        })?;
+    let (token, expires_in) = state.tokens.issue(&identity).map_err(|e| identify::store_error(&e))?;
+    Ok(json!({"token": token, "expires_in": expires_in}))
+}
+
+/// `GET /.well-known/jwks.json`.
+pub async fn jwks(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    Exchange::begin(&request).json(200, &state.tokens.jwks())
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live(request: HttpRequest) -> HttpResponse {
+    Exchange::begin(&request).json(200, &json!({"status": "live"}))
+}
+
+/// `GET /health/ready`: the service takes work.
+pub async fn ready(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let exchange = Exchange::begin(&request);
+    if state.draining.load(Ordering::Relaxed) {
+        return exchange.error(
+            ApiError::new(ErrorCode::Overloaded, "the service is shutting down").retry_after_ms(1000),
+        );
+    }
+    exchange.json(200, &json!({"status": "ready"}))
+}
+
+/// `GET /metrics`: open on loopback, else by scope.
+pub async fn metrics(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    let local = request.peer_addr().is_none_or(|a| a.ip().to_canonical().is_loopback());
+    if !local
+        && !state.config.server.metrics_open
+        && let Err(e) = identify::caller_with(&state, &request, &mut exchange, METRICS)
+    {
+        return exchange.error(e);
+    }
+    let text = state.metrics.render(&state.pipeline, state.audit.dropped());
+    exchange.answer(200, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// `GET /openapi.json`.
+pub async fn openapi(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    Exchange::begin(&request).answer(200, "application/json", state.openapi.clone())
+}
+
+/// `GET /operations`: the catalogue with schemas and examples.
+pub async fn operations(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    if let Err(e) = identify::caller(&state, &request, &mut exchange) {
+        return exchange.error(e);
+    }
+    let operations: Vec<Json> = state
+        .registry
+        .iter()
+        .map(|r| {
+            let outputs: Json = r
+                .about
+                .outputs
+                .iter()
+                .map(|f| (f.name.to_string(), f.to_json_schema()))
+                .collect::<serde_json::Map<_, _>>()
+                .into();
+            json!({
+                "type": r.about.family,
+                "operation": r.about.name,
+                "path": format!("{}/workloads/{}/{}", super::BASE, r.about.family, r.about.name),
+                "scope": r.scope,
+                "version": r.about.version,
+                "summary": r.about.summary,
+                "default_priority": r.about.default_priority,
+                "work_unit": r.about.work_unit,
+                "inputs": r.schema.to_json_schema(),
+                "outputs": outputs,
+                "example": super::openapi::example(r),
+            })
+        })
+        .collect();
+    exchange.json(200, &json!({"operations": operations}))
+}
+
+/// `GET /devices`.
+pub async fn devices(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    if let Err(e) = identify::caller(&state, &request, &mut exchange) {
+        return exchange.error(e);
+    }
+    let devices: Vec<Json> = state
+        .pipeline
+        .devices()
+        .map(|(device, up)| {
+            let d = device.descriptor();
+            let health = if up { device.health().ok() } else { None };
+            json!({
+                "id": d.id, "name": d.name, "backend": d.backend.name(), "status": if up { "up" } else { "quarantined" },
+                "memory_total_bytes": d.memory_bytes,
+                "memory_used_bytes": health.map(|h| h.memory_used_bytes),
+                "utilization_percent": health.and_then(|h| h.utilization_percent),
+                "temperature_celsius": health.and_then(|h| h.temperature_celsius),
+                "power_watts": health.and_then(|h| h.power_watts),
+            })
+        })
+        .collect();
+    let cpu = json!({"cores": std::thread::available_parallelism().map_or(1, usize::from)});
+    exchange.json(200, &json!({"devices": devices, "cpu": cpu}))
+}
+
+/// `GET /cost-model`: what each operation was learned to cost.
+pub async fn cost_model(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    if let Err(e) = identify::caller(&state, &request, &mut exchange) {
+        return exchange.error(e);
+    }
+    let operations: Vec<Json> = state
+        .registry
+        .iter()
+        .map(|r| {
+            json!({"workload_type": r.workload_type, "device": "cpu", "work_unit": r.about.work_unit,
+                   "ns_per_work": state.pipeline.prices().ns_per_work(r)})
+        })
+        .collect();
+    exchange.json(200, &json!({"operations": operations}))
+}

@@ -1,0 +1,120 @@
+//! Outcomes as JSON, in the shape of their request.
+
+use offload_api::json::{NotFinite, render, write_record, write_string};
+use offload_api::{ApiError, ErrorCode, Style};
+use offload_pipeline::settle::{Answer, Outcome};
+use serde_json::json;
+use std::io::Write;
+use std::time::Instant;
+
+/// The body of an answer.
+///
+/// # Errors
+/// When an output cannot be carried by JSON.
+pub fn answer(
+    answer: &Answer,
+    outcome: &Outcome,
+    style: Style,
+    request_id: &str,
+    received: Instant,
+) -> Result<Vec<u8>, ApiError> {
+    let start = Instant::now();
+    let mut out = Vec::with_capacity(512 + 8 * usize::try_from(answer.outputs.bytes()).unwrap_or(0) / 4);
+    out.push(b'{');
+    match style {
+        Style::Flat => write_record(&answer.outputs, &mut out).map_err(not_finite)?,
+        Style::Envelope => {
+            out.extend_from_slice(b"\"result\":");
+            result(answer, &mut out)?;
+        }
+    }
+    let t = &answer.timings;
+    let us = |d: std::time::Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+    let device_id = answer.device_id.map_or_else(|| "null".to_string(), |id| id.to_string());
+    let total_us = us(received.elapsed()).max(answer.total_time_us);
+    // Writing to a vector cannot fail.
+    let _ = write!(
+        out,
+        ",\"gpu_time_us\":{},\"total_time_us\":{total_us},\"cache_hit\":{},\"device_id\":{device_id},\"device\":",
+        answer.gpu_time_us, answer.cache_hit
+    );
+    write_string(if answer.cache_hit { "cache" } else { &answer.computed_on }, &mut out);
+    if answer.cache_hit {
+        out.extend_from_slice(b",\"computed_on\":");
+        write_string(&answer.computed_on, &mut out);
+    }
+    if let Some(reason) = &answer.fallback {
+        out.extend_from_slice(b",\"fallback\":{\"reason\":");
+        write_string(reason, &mut out);
+        out.push(b'}');
+    }
+    if let Some(priority) = outcome.priority {
+        let _ = write!(out, ",\"priority\":\"{}\"", priority.name());
+    }
+    if let Some(explanation) = &answer.explanation {
+        let _ = write!(out, ",\"explanation\":{explanation}");
+    }
+    out.extend_from_slice(b",\"request_id\":");
+    write_string(request_id, &mut out);
+    let _ = write!(
+        out,
+        ",\"timings\":{{\"queue_us\":{},\"decode_us\":{},\"upload_us\":{},\"compute_us\":{},\"download_us\":{},\"encode_us\":{}}}}}",
+        t.queue_us,
+        t.decode_us,
+        t.upload_us,
+        t.compute_us,
+        t.download_us,
+        us(start.elapsed())
+    );
+    Ok(out)
+}
+
+/// The value of `result`: the object of named outputs, except that a sole output named `result` is unwrapped.
+fn result(answer: &Answer, out: &mut Vec<u8>) -> Result<(), ApiError> {
+    let mut outputs = answer.outputs.iter();
+    if let (Some(("result", value)), None) = (outputs.next(), outputs.next()) {
+        return render("result", value, out).map_err(not_finite);
+    }
+    out.push(b'{');
+    write_record(&answer.outputs, out).map_err(not_finite)?;
+    out.push(b'}');
+    Ok(())
+}
+
+/// One item of a batch's answer.
+pub fn item(index: usize, outcome: &Outcome, out: &mut Vec<u8>) {
+    let error = match &outcome.result {
+        Err(e) => e.clone(),
+        Ok(answer) => {
+            let start = out.len();
+            let _ = write!(out, "{{\"index\":{index},\"result\":");
+            match result(answer, out) {
+                Ok(()) => {
+                    let _ = write!(
+                        out,
+                        ",\"gpu_time_us\":{},\"cache_hit\":{},\"device\":",
+                        answer.gpu_time_us, answer.cache_hit
+                    );
+                    write_string(if answer.cache_hit { "cache" } else { &answer.computed_on }, out);
+                    if let Some(reason) = &answer.fallback {
+                        out.extend_from_slice(b",\"fallback\":{\"reason\":");
+                        write_string(reason, out);
+                        out.push(b'}');
+                    }
+                    out.push(b'}');
+                    return;
+                }
+                Err(e) => {
+                    out.truncate(start);
+                    e
+                }
+            }
+        }
+    };
+    let _ = write!(out, "{}", json!({"index": index, "error": error}));
+}
+
+fn not_finite(e: NotFinite) -> ApiError {
+    ApiError::new(ErrorCode::Unprocessable, e.to_string())
+        .with_details(json!({"reason": "not_finite", "output": e.output}))
+}

@@ -1,0 +1,37 @@
+//! What every handler can reach.
+
+use crate::auth::{Directory, Tokens};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use offload_core::Registry;
+use offload_pipeline::admit::RateLimiter;
+use offload_pipeline::engine::Pipeline;
+use offload_pipeline::records::AuditWriter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// The parts of a running service.
+pub struct AppState {
+    /// The settings.
+    pub config: Config,
+    /// The operations.
+    pub registry: Arc<Registry>,
+    /// The stages.
+    pub pipeline: Arc<Pipeline>,
+    /// Tenants and keys.
+    pub directory: Arc<Directory>,
+    /// Tokens.
+    pub tokens: Arc<Tokens>,
+    /// Requests per minute.
+    pub limiter: RateLimiter,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    /// The audit log.
+    pub audit: Arc<AuditWriter>,
+    /// The API description, rendered once.
+    pub openapi: String,
+    /// Bytes of bodies being received.
+    pub inflight_bytes: AtomicU64,
+    /// The service is shutting down.
+    pub draining: AtomicBool,
+}
