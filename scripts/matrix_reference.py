@@ -53,7 +53,7 @@ def generate(kind, shape, seed, dtype):
             e = span if k == 1 else span - (2 * span * d) // (k - 1)
             a[d, (d * 3 + 1) % n if n % 3 else d] = 2.0**e * (-1) ** d
     elif kind == "dominant":
-        a = uniform(seed, shape) + n * (i == j)
+        a = uniform(seed, shape) + 2 * n * (i == j)
     elif kind == "symmetric":
         u = uniform(seed, shape)
         a = np.where(i >= j, u, np.swapaxes(u, -1, -2))
@@ -93,7 +93,7 @@ def rcond1(a):
 
 
 SQUARE = [("uniform", [n, n]) for n in (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129, 200)]
-SQUARE += [("hilbert", [12, 12]), ("dominant", [300, 300]), ("uniform", [4096, 2, 2]), ("uniform", [6, 33, 33])]
+SQUARE += [("hilbert", [12, 12]), ("dominant", [300, 300]), ("dominant", [4096, 2, 2]), ("uniform", [6, 33, 33])]
 GENERAL = [("uniform", s) for s in ([1, 1], [2, 2], [3, 3], [2, 5], [5, 2], [7, 7], [1, 64], [64, 1], [17, 33], [33, 17],
            [64, 64], [65, 31], [100, 3], [3, 100], [128, 127], [200, 50], [50, 200], [150, 150], [4096, 2], [2, 4096],
            [1, 4096], [5, 40, 30], [257, 120])]
@@ -106,7 +106,7 @@ PRODUCTS = [([1, 1], [1, 1]), ([2, 2], [2, 2]), ([3, 4], [4, 5]), ([1, 7], [7, 1
 
 
 def cases(op, dtype):
-    seed = zlib.crc32(f"{op}".encode()) & 0xFFFF
+    seed = (zlib.crc32(f"{op}".encode()) & 0xFFFF) + 1
     for kind, *shapes in {
         "multiply": [("uniform", a, b) for a, b in PRODUCTS],
         "matvec": [("uniform", a, [a[-1]]) for _, a in GENERAL[:23] if len(a) == 2] + [("uniform", [5, 8, 6], [5, 6]), ("uniform", [8, 6], [3, 6])],
@@ -148,7 +148,7 @@ def figures(op, case, a, second):
             b = second if second.ndim > 1 else second[:, None]
             case["x"] = sampled(np.linalg.solve(a, b).reshape(second.shape))
     elif op == "determinant":
-        case["cond"] = cond1(a)
+        case["cond"] = float(np.max(np.linalg.cond(a)))
         sign, log_abs = np.linalg.slogdet(a)
         if ill:
             return

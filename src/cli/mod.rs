@@ -49,6 +49,15 @@ enum Command {
     },
     /// Measure operations and the service
     Bench(bench::Bench),
+    /// A bare echo server, for `bench` to compare with
+    #[command(hide = true)]
+    Echo {
+        #[command(flatten)]
+        listen: Listen,
+        /// Bytes of every answer
+        #[arg(long)]
+        answer_bytes: usize,
+    },
     /// API keys
     #[command(subcommand)]
     Keys(admin::Keys),
@@ -68,15 +77,33 @@ struct Serve {
     /// For trying out: loopback only, and a key for the tenant dev is made and printed
     #[arg(long)]
     dev: bool,
+    #[command(flatten)]
+    listen: Listen,
+    /// Print the settings in force and where each comes from, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+#[derive(Args)]
+struct Listen {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// Unix socket to listen on as well
     #[arg(long, value_name = "PATH")]
     unix: Option<String>,
-    /// Print the settings in force and where each comes from, and stop
-    #[arg(long)]
-    print_config: bool,
+}
+
+impl Listen {
+    fn lay_over(&self, layers: &mut Layers) -> Result<(), ConfigError> {
+        if let Some(listen) = &self.listen {
+            layers.text("server.listen", listen, "flag --listen")?;
+        }
+        if let Some(path) = &self.unix {
+            layers.text("server.unix_socket", path, "flag --unix")?;
+        }
+        Ok(())
+    }
 }
 
 impl Common {
@@ -120,6 +147,12 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Demo => Ok(crate::demo::run()),
         Command::Check { gpu } => check::run(&cli.common.config()?, gpu),
         Command::Bench(bench) => bench.run(),
+        Command::Echo { listen, answer_bytes } => {
+            let mut layers = cli.common.layers()?;
+            listen.lay_over(&mut layers)?;
+            offload_server::echo::run(&layers.build()?, answer_bytes)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Keys(keys) => keys.run(&cli.common.config()?),
         Command::Tenants(tenants) => tenants.run(&cli.common.config()?),
         Command::Config { defaults } => {
@@ -139,12 +172,7 @@ fn serve(common: &Common, flags: &Serve) -> Result<ExitCode, Box<dyn std::error:
         // Below every explicit word: a listen address given by flag wins, and is then held to loopback.
         layers.text("server.listen", "127.0.0.1:8080", "flag --dev")?;
     }
-    if let Some(listen) = &flags.listen {
-        layers.text("server.listen", listen, "flag --listen")?;
-    }
-    if let Some(path) = &flags.unix {
-        layers.text("server.unix_socket", path, "flag --unix")?;
-    }
+    flags.listen.lay_over(&mut layers)?;
     if flags.print_config {
         print!("{}", layers.print());
         return Ok(ExitCode::SUCCESS);

@@ -34,7 +34,7 @@ pub(super) fn check(service: &Service, data: &Data) -> Result<Vec<Row>, Failed> 
     let second = Row::new(
         "its eigenvalues and vectors (PCA)",
         agree(&shares, &reference.shares) && off <= TOLERANCE,
-        format!("{}, as scikit-learn; |Cv − λv| = {off:.0e} λ", percent(&shares)),
+        format!("{}; |Cv − λv| = {off:.0e} λ", beside(&shares, &reference.shares)),
         &[&eigen, &turned],
     );
     Ok(vec![first, second])
@@ -61,10 +61,17 @@ pub(super) fn agree(shares: &[f64], reference: &[f64]) -> bool {
         && shares.iter().zip(reference).all(|(a, b)| (a / b - 1.0).abs() <= TOLERANCE)
 }
 
-/// The first three shares as a text.
-pub(super) fn percent(shares: &[f64]) -> String {
-    let each: Vec<_> = shares.iter().take(3).map(|s| format!("{:.2}", s * 100.0)).collect();
-    format!("{} %", each.join(", "))
+/// The first shares and scikit-learn's, as a text.
+pub(super) fn beside(shares: &[f64], reference: &[f64]) -> String {
+    let list = |shares: &[f64]| {
+        shares
+            .iter()
+            .take(reference.len())
+            .map(|s| format!("{:.2}", s * 100.0))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    format!("{} %, scikit-learn {} %", list(shares), list(reference))
 }
 
 /// How far the largest eigenvalue and its vector are from being a pair, as a share of the value.

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod echo;
 pub mod http;
 mod metrics;
 pub mod serve;

@@ -97,7 +97,8 @@ impl<P: Placer> Dispatcher<P> {
             self.lanes.finish(from, id, self.now);
         }
         let leak = end == End::Failed && self.config.broken(Sabotage::Leak);
-        if !leak && !(aborted && self.config.broken(Sabotage::EarlyRelease)) {
+        let early = aborted && self.config.broken(Sabotage::EarlyRelease);
+        if !leak && !early {
             self.placer.release(id);
         }
         self.tenants[tenant as usize].running -= 1;

@@ -85,8 +85,8 @@ fn started(out: &[Command]) -> Vec<u64> {
 fn a_job_leaves_its_queue_only_for_a_lane() {
     let mut b = Bench::new(1);
     assert_eq!(started(&b.submit("a", Priority::Low)), [1]);
-    assert_eq!(started(&b.submit("a", Priority::Low)), []);
-    assert_eq!(started(&b.submit("b", Priority::Realtime)), []);
+    assert_eq!(started(&b.submit("a", Priority::Low)), [0u64; 0]);
+    assert_eq!(started(&b.submit("b", Priority::Realtime)), [0u64; 0]);
     assert_eq!(started(&b.end(1, 0, End::Done)), [3], "the urgent one first");
     assert_eq!(started(&b.end(3, 0, End::Done)), [2]);
 }
@@ -153,12 +153,12 @@ fn a_big_job_is_overtaken_only_so_often() {
     b.step(Event::Submit(first));
     let mut big = b.wish("big", Priority::High);
     big.demand.host_bytes = 900;
-    assert_eq!(started(&b.step(Event::Submit(big))), []);
+    assert_eq!(started(&b.step(Event::Submit(big))), [0u64; 0]);
     assert_eq!(started(&b.submit("c", Priority::Medium)), [3]);
-    assert_eq!(started(&b.submit("c", Priority::Medium)), []);
+    assert_eq!(started(&b.submit("c", Priority::Medium)), [0u64; 0]);
     assert_eq!(started(&b.end(3, 1, End::Done)), [4], "the second one past it");
-    assert_eq!(started(&b.submit("c", Priority::Medium)), []);
-    assert_eq!(started(&b.end(4, 1, End::Done)), [], "the lane is held");
+    assert_eq!(started(&b.submit("c", Priority::Medium)), [0u64; 0]);
+    assert_eq!(started(&b.end(4, 1, End::Done)), [0u64; 0], "the lane is held");
     assert_eq!(b.d.snapshot().held, Some(JobId(2)));
     assert_eq!(started(&b.end(1, 0, End::Done)), [2, 5]);
 }
@@ -171,7 +171,7 @@ fn a_tenant_at_its_own_limit_blocks_nobody() {
     wish.limits = Arc::new(one);
     let second = Submission { waiter: WaiterId(100), ..wish.clone() };
     assert_eq!(started(&b.step(Event::Submit(wish))), [1]);
-    assert_eq!(started(&b.step(Event::Submit(second))), []);
+    assert_eq!(started(&b.step(Event::Submit(second))), [0u64; 0]);
     for job in 3..40 {
         assert_eq!(started(&b.submit("b", Priority::Low)), [job]);
         b.end(job, 1, End::Done);

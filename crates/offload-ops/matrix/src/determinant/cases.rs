@@ -54,7 +54,7 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
         figure.check("result", output(outputs, "result")?, doubt)?;
     }
     let log_abs = row.figure("log_abs").ok_or("no figures")?;
-    let relative = doubt / log_abs.largest.max(1e-300) + 2.0 * row.eps();
+    let relative = doubt / log_abs.largest.max(1e-300) + 4.0 * row.eps();
     log_abs.check("log_abs", output(outputs, "log_abs")?, relative)?;
     row.figure("sign").ok_or("no figures")?.check("sign", output(outputs, "sign")?, 0.0)
 }

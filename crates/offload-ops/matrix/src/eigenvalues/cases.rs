@@ -41,7 +41,7 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
     let a = output(inputs, "a")?;
     let n = a.shape()[a.shape().len() - 1];
     let a = stack_of(a, n, n);
-    let unit = 4.0 * row.eps() * (n as f64).sqrt();
+    let unit = 2.0 * row.eps() * (n + 4) as f64;
     if row.json("symmetric") == true {
         symmetric(row, &a, outputs, n, unit)
     } else {
@@ -80,7 +80,7 @@ fn general(row: &Row, a: &[Dense], outputs: &Record<Tensor>, n: usize, unit: f64
     let want = row.json("all").as_array().ok_or("no figures")?;
     let number = |x: &serde_json::Value, i: usize| x[i].as_f64().unwrap_or(f64::NAN);
     for ((a, got), want) in a.iter().zip(&values).zip(want.chunks(n)) {
-        let tolerance = unit * sensitivity * frobenius(a);
+        let tolerance = 4.0 * row.eps() * (n as f64).sqrt() * sensitivity * frobenius(a);
         let mut free: Vec<(f64, f64)> = got.at.chunks(2).map(|c| (c[0], c[1])).collect();
         for w in want {
             let distance = |c: &(f64, f64)| (c.0 - number(w, 0)).hypot(c.1 - number(w, 1));

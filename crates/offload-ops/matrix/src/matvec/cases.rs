@@ -27,7 +27,7 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
     let s = a.shape();
     let (m, n) = (s[s.len() - 2], s[s.len() - 1]);
     let (a, x) = (stack_of(a, m, n), stack_of(x, n, 1));
-    let tolerance = row.eps() * (4.0 + 4.0 * (n as f64).sqrt());
+    let tolerance = row.eps() * (4.0 + n as f64 / 2.0);
     let figure = row.figure("result").ok_or("no figures")?;
     figure.check("result", got, tolerance / figure.largest.max(1e-300))?;
     for (i, got) in stack_of(got, m, 1).iter().enumerate() {

@@ -80,7 +80,7 @@ fn frobenius<T: Real>(a: &[T], run: &Run<'_>) -> Result<f64, Failure> {
     // Short of the ends of the range, so that both powers are normal numbers.
     let e = exponent(largest).clamp(-1000, 1000);
     let down = power_of_two(-e);
-    let squares = |x: &[T]| {
+    let few = |x: &[T]| {
         let mut sums = [0.0f64; 8];
         for chunk in x.chunks(8) {
             for (s, x) in sums.iter_mut().zip(chunk) {
@@ -90,5 +90,8 @@ fn frobenius<T: Real>(a: &[T], run: &Run<'_>) -> Result<f64, Failure> {
         }
         sums.iter().sum::<f64>()
     };
+    // Sums of sums: rounding always goes the same way where the entries have few digits, so one long sum would
+    // drift off.
+    let squares = |x: &[T]| x.chunks(1 << 16).map(|x| x.chunks(256).map(few).sum::<f64>()).sum::<f64>();
     Ok(blocks(a, BLOCK, run, squares, |a, b| a + b)?.sqrt() * power_of_two(e))
 }

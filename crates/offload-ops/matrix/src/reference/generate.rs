@@ -83,7 +83,12 @@ pub(super) fn matrix(kind: &str, shape: &[usize], seed: u64, dtype: DType) -> Te
                 .map(|at| {
                     let (i, j) = place(at);
                     let from = if mirrored && i < j { at - (i * n + j) + j * n + i } else { at };
-                    u[from] + if i == j && kind != "symmetric" { n as f64 } else { 0.0 }
+                    let on_diagonal = match kind {
+                        "dominant" => 2.0 * n as f64,
+                        "definite" => n as f64,
+                        _ => 0.0,
+                    };
+                    u[from] + if i == j { on_diagonal } else { 0.0 }
                 })
                 .collect();
             exact(shape, &values, dtype)

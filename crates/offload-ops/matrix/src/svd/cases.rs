@@ -60,7 +60,7 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
         _ => size,
     };
     let (u_columns, vt_rows) = if full { (m, n) } else { (k, k) };
-    let unit = 4.0 * row.eps() * (m.max(n) as f64).sqrt();
+    let unit = 2.0 * row.eps() * ((size + 8) as f64 + (m.max(n) as f64).sqrt());
     let figure = row.figure("s").ok_or("no figures")?;
     if k == size {
         figure.check("s", s, unit)?;

@@ -21,7 +21,7 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
     let s = a.shape();
     let (m, n) = (s[s.len() - 2], s[s.len() - 1]);
     // The norm of the figures is a rounded sum.
-    row.figure("result").ok_or("no figures")?.check("result", got, f64::EPSILON)?;
+    row.figure("result").ok_or("no figures")?.check("result", got, 16.0 * f64::EPSILON)?;
     for (a, got) in stack_of(a, m, n).iter().zip(&stack_of(got, n, m)) {
         got.near("result", &a.transposed(), 0.0)?;
     }

@@ -1,0 +1,159 @@
+//! The service over real sockets, beside a bare echo of as many bytes: what a request costs beyond HTTP itself.
+//!
+//! Both run as processes of their own with one worker thread, and are asked in turn.
+
+use super::wire::{Connection, request};
+use super::{Figure, progress};
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 5;
+const CONNECTIONS: usize = 8;
+const LATENCY_REQUESTS: usize = 2_000;
+const BURST: Duration = Duration::from_millis(1_000);
+
+/// A server process, killed when dropped.
+struct Server {
+    child: Child,
+    address: String,
+    key: String,
+    folder: std::path::PathBuf,
+}
+
+impl Server {
+    fn start(arguments: &[&str], name: &str) -> Result<Server, Box<dyn Error>> {
+        let folder = std::env::temp_dir().join(format!("heliosdb-bench-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let socket = folder.join("socket");
+        let child = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0", "--unix"])
+            .arg(&socket)
+            .arg("--data-dir")
+            .arg(folder.join("data"))
+            .env("HELIOSDB_GPU__SERVER__WORKERS", "1")
+            .env("HELIOSDB_GPU__LOG__LEVEL", "warn")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut server = Server { child, address: String::new(), key: "none".into(), folder };
+        let out = server.child.stdout.take().ok_or("the server has no output")?;
+        for line in BufReader::new(out).lines() {
+            let line = line?;
+            if let Some(key) = line.strip_prefix("api key: ") {
+                server.key = key.into();
+            } else if let Some(address) = line.strip_prefix("listening on http://") {
+                server.address = address.into();
+                return Ok(server);
+            }
+        }
+        Err("the server did not start".into())
+    }
+
+    fn socket(&self) -> String {
+        self.folder.join("socket").display().to_string()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Whatever fails here, the processes and the folder are temporary.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Microseconds of single requests, one after the other.
+fn latency(address: &str, bytes: &[u8]) -> std::io::Result<Vec<f64>> {
+    let mut connection = Connection::open(address)?;
+    let mut all = Vec::with_capacity(LATENCY_REQUESTS);
+    for i in 0..LATENCY_REQUESTS + 200 {
+        let start = Instant::now();
+        connection.exchange(bytes)?;
+        if i >= 200 {
+            all.push(start.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    Ok(all)
+}
+
+/// Requests per second over several connections at once.
+fn throughput(address: &str, bytes: &[u8]) -> std::io::Result<f64> {
+    let start = Instant::now();
+    let counts: Vec<std::io::Result<usize>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = Connection::open(address)?;
+                    let mut n = 0;
+                    while start.elapsed() < BURST {
+                        connection.exchange(bytes)?;
+                        n += 1;
+                    }
+                    Ok(n)
+                })
+            })
+            .collect();
+        let lost = || Err(std::io::Error::other("a connection's thread panicked"));
+        handles.into_iter().map(|h| h.join().unwrap_or_else(|_| lost())).collect()
+    });
+    let total: usize = counts.into_iter().sum::<std::io::Result<usize>>()?;
+    Ok(total as f64 / start.elapsed().as_secs_f64())
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Measures a dot product of 128 (a 1×128 by 128×1 multiply, never cached) and the echo.
+pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
+    let service = Server::start(&["serve", "--dev"], "service")?;
+    let row: Vec<String> = (0..128).map(|i| format!("{}.5", i % 10)).collect();
+    let column: Vec<String> = (0..128).map(|i| format!("[{}.25]", i % 7)).collect();
+    let body = format!("{{\"a\":[[{}]],\"b\":[{}],\"cache\":false}}", row.join(","), column.join(","));
+    let work = request("/api/v1/workloads/matrix/multiply", &service.key, &body);
+    let length = Connection::open(&service.address)?.exchange(&work)?;
+    let echo = Server::start(&["echo", "--answer-bytes", &length.to_string()], "echo")?;
+    let same = request("/api/v1/workloads/matrix/multiply", &service.key, &body);
+    let hit = request(
+        "/api/v1/workloads/matrix/multiply",
+        &service.key,
+        &body.replace("\"cache\":false", "\"cache\":true"),
+    );
+    let bar = progress("service", ROUNDS);
+    let names = [
+        "dot 128, requests on 8 connections",
+        "echo of the same bytes, 8 connections",
+        "dot 128, p50 over TCP",
+        "echo, p50 over TCP",
+        "dot 128, p50 over a Unix socket",
+        "echo, p50 over a Unix socket",
+        "cache hit of dot 128, p50 over TCP",
+        "added to the echo over TCP, p50",
+        "added to the echo over a Unix socket, p50",
+    ];
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
+    for _ in 0..ROUNDS {
+        let round = [
+            throughput(&service.address, &work)?,
+            throughput(&echo.address, &same)?,
+            median(latency(&service.address, &work)?),
+            median(latency(&echo.address, &same)?),
+            median(latency(&service.socket(), &work)?),
+            median(latency(&echo.socket(), &same)?),
+            median(latency(&service.address, &hit)?),
+        ];
+        for (all, value) in samples.iter_mut().zip(round) {
+            all.push(value);
+        }
+        samples[7].push(round[2] - round[3]);
+        samples[8].push(round[4] - round[5]);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let unit = |i: usize| if i < 2 { "req/s" } else { "us" };
+    Ok(samples.into_iter().enumerate().map(|(i, s)| Figure::of(names[i], unit(i), s)).collect())
+}
