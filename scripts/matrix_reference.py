@@ -110,10 +110,10 @@ def cases(op, dtype):
     for kind, *shapes in {
         "multiply": [("uniform", a, b) for a, b in PRODUCTS],
         "matvec": [("uniform", a, [a[-1]]) for _, a in GENERAL[:23] if len(a) == 2] + [("uniform", [5, 8, 6], [5, 6]), ("uniform", [8, 6], [3, 6])],
-        "inverse": SQUARE, "determinant": SQUARE,
+        "inverse": SQUARE, "determinant": [s for s in SQUARE if s[1] != [65, 65]] + [("dominant", [65, 65])],
         "solve": [(k, a, [a[-1]] if i % 2 and len(a) == 2 else (a[:-1] + [3])) for i, (k, a) in enumerate(SQUARE)] + [("uniform", [3, 3], [3, 4096])],
         "transpose": GENERAL, "svd": GENERAL, "qr": GENERAL, "norm": GENERAL,
-        "eigenvalues": [(k, s) for k, s in SQUARE if s != [4096, 2, 2]] + [("symmetric", [n, n]) for n in (2, 3, 6, 20, 50, 128, 130, 256)] + [("uniform", [1024, 2, 2])],
+        "eigenvalues": [(k, s) for k, s in SQUARE if s not in ([4096, 2, 2], [300, 300])] + [("uniform", [300, 300])] + [("symmetric", [n, n]) for n in (2, 3, 6, 20, 50, 128, 130, 256)] + [("uniform", [1024, 2, 2])],
         "cholesky": [("definite", s) for _, s in SQUARE if s != [12, 12]] + [("definite", [500, 500])],
     }[op]:
         seed += 10
@@ -144,6 +144,8 @@ def figures(op, case, a, second):
     elif op == "solve":
         case["cond"] = cond1(a)
         case["rcond"] = sampled(rcond1(a))
+        case["rconds"] = np.ravel(rcond1(a))[:16].tolist()
+        case["best_rcond"] = float(np.max(rcond1(a)))
         if not ill:
             b = second if second.ndim > 1 else second[:, None]
             case["x"] = sampled(np.linalg.solve(a, b).reshape(second.shape))
@@ -154,7 +156,7 @@ def figures(op, case, a, second):
             return
         case["sign"], case["log_abs"] = sampled(sign), sampled(log_abs)
         if np.max(log_abs) < (85 if case["dtype"] == "f32" else 700):
-            case["result"] = sampled(np.linalg.det(a))
+            case["result"] = sampled(sl.det(a))  # NumPy takes the exponential of a logarithm, which costs digits
     elif op == "cholesky":
         case["cond"] = float(np.max(np.linalg.cond(a)))
         case["result"] = sampled(np.linalg.cholesky(a))

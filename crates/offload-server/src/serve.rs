@@ -44,6 +44,8 @@ pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartE
         .backlog(4096)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .max_connections(settings.max_connections)
+        // A client that closes its side has gone, and its work with it; half-closed clients are too rare to wait for.
+        .h1_allow_half_closed(false)
         .keep_alive(Duration::from_secs(settings.keep_alive_seconds))
         .client_request_timeout(Duration::from_millis(settings.header_timeout_ms))
         .shutdown_timeout(settings.drain_timeout_ms.div_ceil(1000).max(1));

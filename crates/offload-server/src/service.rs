@@ -2,7 +2,7 @@
 
 use crate::auth::{Directory, KeyRequest, Tokens, known_scopes, new_key, unix_now};
 use crate::config::Config;
-use crate::http::{AppState, openapi};
+use crate::http::{AppState, Codec, openapi};
 use crate::metrics::Metrics;
 use offload_core::Registry;
 use offload_core::device::Device;
@@ -166,6 +166,8 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         Box::new(move |record| sink.record(record)),
     )
     .map_err(|e| StartError::because("the pipeline", e))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let codec = Codec::start(cores, config.run.niceness / 2).map_err(|e| StartError::because("threads", e))?;
     let openapi = openapi::document(&registry).to_string();
     let state = Arc::new(AppState {
         config,
@@ -176,6 +178,7 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         limiter: RateLimiter::default(),
         metrics,
         audit,
+        codec,
         openapi,
         inflight_bytes: AtomicU64::new(0),
         draining: AtomicBool::new(false),

@@ -55,8 +55,7 @@ fn main() {
     let (a, b) = pair(&[1000, 32, 32]);
     time("multiply 1000x32x32 f32", &Multiply, both(single(a.clone()), single(b.clone())));
     time("multiply 1000x32x32 f64", &Multiply, both(a, b));
-    let sizes: Vec<usize> =
-        std::env::args().skip(1).filter_map(|n| n.parse().ok()).collect();
+    let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|n| n.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![512] } else { sizes };
     for n in sizes {
         let one = || Record::new().with("a", matrix(3, &[n, n]));

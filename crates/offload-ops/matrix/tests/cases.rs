@@ -1,5 +1,7 @@
 //! Every operation's worked examples on the CPU: they hold, there are enough of them, and a wrong digit is noticed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use offload_api::{DType, Record, Tensor, Value};
 use offload_core::{Context, Expect};
 use offload_ops_matrix::operations;
@@ -95,13 +97,9 @@ fn spoiled(output: &str, t: &Tensor) -> Tensor {
     let at = (0..x.len()).max_by(|&i, &j| x[i].abs().total_cmp(&x[j].abs())).unwrap();
     let off = if t.dtype() == DType::F32 { 1e-2 } else { 1e-6 };
     x[at] = match x[at] {
-        r if output == "rcond" => {
-            if r > 0.05 {
-                r * 0.2
-            } else {
-                0.9
-            }
-        }
+        // Of one matrix below the truth; of a stack, where only some are known each, above what any has.
+        r if output == "rcond" && r > 0.05 && t.shape().is_empty() => r * 0.2,
+        _ if output == "rcond" => 4.0,
         0.0 => off,
         f64::MIN => 0.0,
         v => v * (1.0 + off),

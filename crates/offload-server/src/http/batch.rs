@@ -2,7 +2,7 @@
 
 use super::body;
 use super::exchange::Exchange;
-use super::submit::{blocking, find};
+use super::submit::find;
 use super::{AppState, identify, render};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -47,11 +47,11 @@ async fn run(
     let body = body::read(state, request, payload).await?;
     let received = Instant::now();
     let (id, shared) = (exchange.id.clone(), state.clone());
-    let (ticket, outcomes) = blocking(move || start(&shared, caller, &body, id, received)).await??;
+    let (ticket, outcomes) = state.codec.run(move || start(&shared, caller, &body, id, received)).await??;
     let outcomes = outcomes.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the batch was lost"))?;
     ticket.answered();
     let id = exchange.id.clone();
-    blocking(move || {
+    let render = move || {
         let mut out = b"{\"results\":[".to_vec();
         for (index, outcome) in outcomes.iter().enumerate() {
             if index > 0 {
@@ -64,8 +64,8 @@ async fn run(
         offload_api::json::write_string(&id, &mut out);
         out.push(b'}');
         out
-    })
-    .await
+    };
+    state.codec.run(render).await
 }
 
 fn start(

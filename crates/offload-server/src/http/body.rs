@@ -10,9 +10,6 @@ use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Bodies above this size are decoded off the connection's thread.
-pub const LARGE_BYTES: usize = 128 * 1024;
-
 /// A share of `server.max_inflight_body_bytes`, given back on drop.
 struct Share<'a> {
     total: &'a AtomicU64,
@@ -114,12 +111,7 @@ pub async fn read(state: &AppState, request: &HttpRequest, mut payload: Payload)
         // Even a bomb this small cannot pass the limit before it is noticed; the reader below never holds more.
         return decompress(&body, encoding, limit).map(Bytes::from);
     }
-    let decoded = actix_web::web::block(move || decompress(&body, encoding, limit)).await;
-    decoded
-        .map_err(|_| {
-            ApiError::new(ErrorCode::Overloaded, "no thread to decompress the body").retry_after_ms(1000)
-        })?
-        .map(Bytes::from)
+    state.codec.run(move || decompress(&body, encoding, limit)).await?.map(Bytes::from)
 }
 
 fn decompress(body: &[u8], encoding: Encoding, limit: u64) -> Result<Vec<u8>, ApiError> {

@@ -3,6 +3,7 @@
 mod admin;
 mod batch;
 mod body;
+mod codec;
 mod docs;
 mod exchange;
 mod identify;
@@ -12,6 +13,7 @@ mod render;
 mod state;
 mod submit;
 
+pub use codec::Codec;
 pub use state::AppState;
 
 use actix_web::web;

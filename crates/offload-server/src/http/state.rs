@@ -28,6 +28,8 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// The audit log.
     pub audit: Arc<AuditWriter>,
+    /// Threads for large bodies.
+    pub codec: super::Codec,
     /// The API description, rendered once.
     pub openapi: String,
     /// Bytes of bodies being received.

@@ -1,6 +1,7 @@
 //! `POST /workloads/{family}/{operation}`.
 
-use super::body::{self, LARGE_BYTES};
+use super::body;
+use super::codec::LARGE_BYTES;
 use super::exchange::Exchange;
 use super::{AppState, identify, render};
 use actix_web::web::{Bytes, Data, Path, Payload};
@@ -59,8 +60,8 @@ async fn run(
     let id = exchange.id.clone();
     // Decoding and hashing a large body takes milliseconds, which this thread's other connections must not wait.
     let (style, ticket, outcome) = if body.len() > LARGE_BYTES {
-        let state = state.clone();
-        blocking(move || start(&state, caller, operation, &body, id, received)).await??
+        let shared = state.clone();
+        state.codec.run(move || start(&shared, caller, operation, &body, id, received)).await??
     } else {
         start(state, caller, operation, &body, id, received)?
     };
@@ -72,11 +73,11 @@ async fn run(
     };
     if answer.outputs.bytes() as usize > LARGE_BYTES {
         let id = exchange.id.clone();
-        return blocking(move || match &outcome.result {
+        let render = move || match &outcome.result {
             Ok(answer) => render::answer(answer, &outcome, style, &id, received),
             Err(e) => Err(e.clone()),
-        })
-        .await?;
+        };
+        return state.codec.run(render).await?;
     }
     render::answer(answer, &outcome, style, &exchange.id, received)
 }

@@ -49,7 +49,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result<(), String> {
     let a = output(inputs, "a")?;
     let n = a.shape()[a.shape().len() - 1] as f64;
-    let doubt = 2.0 * row.eps() * n.sqrt() * row.number("cond").ok_or("no condition")?;
+    let doubt = 2.0 * row.eps() * (n + n.sqrt() * row.number("cond").ok_or("no condition")?);
     if let Some(figure) = row.figure("result") {
         figure.check("result", output(outputs, "result")?, doubt)?;
     }

@@ -9,9 +9,10 @@ use offload_core::{DeviceNeed, Plan, PlannedOutput, Rejection};
 /// The reason of operations that only the CPU runs.
 pub(crate) const NO_DEVICE_PATH: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
 
-/// What the products of all threads pack their operands into. Measured: it grows with the threads, and a job of
-/// very little work never reaches it.
-const PACKING_BYTES: f64 = 4.0e6;
+/// Small allocations of every job: shapes, names, closures, the thread pool's own. What products pack their operands
+/// into is not here: the library keeps one buffer of 64 MiB of address space for each thread for the life of the
+/// process, and only touches as much of it as a product's panels take.
+const SMALL_BYTES: u64 = 16 * 1024;
 
 /// What a job needs beyond its outputs.
 pub(crate) struct Need {
@@ -50,7 +51,6 @@ impl Need {
             bytes_out = bytes_out.saturating_add(spec.bytes());
         }
         let slices = (self.count as u64).saturating_mul(64);
-        let packing = (self.work_each * self.count as f64 * 4.0).min(PACKING_BYTES * threads() as f64) as u64;
         let workspace = self.workspace_each.saturating_mul(at_once(self.count, self.work_each) as u64);
         Ok(Plan {
             work: self.work_each * self.count as f64,
@@ -59,8 +59,7 @@ impl Need {
             host_bytes: bytes_out
                 .saturating_add(workspace)
                 .saturating_add(slices)
-                .saturating_add(packing)
-                .saturating_add(4096),
+                .saturating_add(SMALL_BYTES),
             device: self.device,
             outputs: outputs
                 .into_iter()

@@ -145,7 +145,7 @@ impl Scale {
     pub(crate) fn apply<T: Real>(self, entries: &mut [T]) {
         if self.is_some() {
             let f = T::narrow(power_of_two(-self.exponent));
-            entries.iter_mut().for_each(|x| *x = *x * f);
+            entries.iter_mut().for_each(|x| *x *= f);
         }
     }
 
@@ -153,7 +153,7 @@ impl Scale {
     pub(crate) fn undo<T: Real>(self, figures: &mut [T]) {
         if self.is_some() {
             let f = T::narrow(power_of_two(self.exponent));
-            figures.iter_mut().for_each(|x| *x = *x * f);
+            figures.iter_mut().for_each(|x| *x *= f);
         }
     }
 }

@@ -63,17 +63,18 @@ fn dot<T: Real>(a: &[T], x: &[T]) -> T {
     let (a_rest, x_rest) = (a_chunks.remainder(), x_chunks.remainder());
     for (a, x) in a_chunks.zip(x_chunks) {
         for i in 0..LANES {
-            sums[i] = sums[i] + a[i] * x[i];
+            sums[i] += a[i] * x[i];
         }
     }
     for ((s, &a), &x) in sums.iter_mut().zip(a_rest).zip(x_rest) {
-        *s = *s + a * x;
+        *s += a * x;
     }
     let mut width = LANES;
     while width > 1 {
         width /= 2;
         for i in 0..width {
-            sums[i] = sums[i] + sums[i + width];
+            let other = sums[i + width];
+            sums[i] += other;
         }
     }
     sums[0]

@@ -47,8 +47,12 @@ fn check(row: &Row, inputs: &Record<Tensor>, outputs: &Record<Tensor>) -> Result
         a.times(x).near("a x", &b[i % b.len()], tolerance)?;
     }
     let rcond = stack_of(output(outputs, "rcond")?, 1, 1);
-    let want = row.json("rcond")["values"].as_array().ok_or("no figures")?;
-    if rcond.len() == want.len() {
+    let want = row.json("rconds").as_array().ok_or("no figures")?;
+    let best = 3.0 * row.number("best_rcond").ok_or("no figures")?;
+    if let Some(wrong) = rcond.iter().find(|r| !(r.at[0] >= 0.0 && (r.at[0] <= best || doubt >= 0.1))) {
+        return Err(format!("rcond is {:e}, the truth is at most a third of {best:e}", wrong.at[0]));
+    }
+    if !rcond.is_empty() {
         for (got, want) in rcond.iter().zip(want.iter().filter_map(|w| w.as_f64())) {
             let got = got.at[0];
             if doubt >= 0.1 {
