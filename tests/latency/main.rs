@@ -4,7 +4,7 @@
 
 mod service;
 
-use service::{exchange, matrix, Service};
+use service::{Service, exchange, matrix};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,8 +17,11 @@ fn forty_long_jobs_are_answered_at_their_limit_and_leave_the_service_free() {
     let (status, _, alone_ms) = exchange(&mut service.connect(), &full);
     assert_eq!(status, 200);
     assert!(alone_ms > 75.0, "the job must be long enough to hit its limit; it took {alone_ms} ms");
-    let limited =
-        service.request(&service.key, "matrix/svd", &format!("{{\"a\":{a},\"timeout_ms\":50,\"cache\":false}}"));
+    let limited = service.request(
+        &service.key,
+        "matrix/svd",
+        &format!("{{\"a\":{a},\"timeout_ms\":50,\"cache\":false}}"),
+    );
     let answers: Vec<(u16, String, f64)> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..40)
             .map(|_| {
@@ -55,7 +58,8 @@ fn forty_long_jobs_are_answered_at_their_limit_and_leave_the_service_free() {
 fn a_caller_that_goes_away_costs_a_block_of_work_and_not_the_job() {
     let service = Service::start("disconnects");
     let a = matrix(1600, 3);
-    let full = service.request(&service.key, "matrix/multiply", &format!("{{\"a\":{a},\"b\":{a},\"cache\":false}}"));
+    let full =
+        service.request(&service.key, "matrix/multiply", &format!("{{\"a\":{a},\"b\":{a},\"cache\":false}}"));
     let before = service.cpu_seconds();
     assert_eq!(exchange(&mut service.connect(), &full).0, 200);
     let whole = service.cpu_seconds() - before;
@@ -127,7 +131,11 @@ fn realtime_work_is_not_delayed_by_floods_of_two_tenants_and_bulk_work_ends() {
     all.sort_by(f64::total_cmp);
     let (p50, p99) = (all[250], all[494]);
     println!("realtime under flood: p50 {p50:.2} ms, p99 {p99:.2} ms, max {:.2} ms", all[499]);
-    println!("bulk jobs ended: {}, urgent: {}", done[0].load(Ordering::Relaxed), done[1].load(Ordering::Relaxed));
+    println!(
+        "bulk jobs ended: {}, urgent: {}",
+        done[0].load(Ordering::Relaxed),
+        done[1].load(Ordering::Relaxed)
+    );
     assert!(p99 < 10.0, "p99 was {p99} ms");
     // Every bulk job was answered, or its connection's thread would have failed above.
     assert!(done[0].load(Ordering::Relaxed) >= 4);

@@ -24,7 +24,8 @@ impl Service {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut value = |prefix: &str| lines.next().unwrap().unwrap().strip_prefix(prefix).unwrap().to_string();
+        let mut value =
+            |prefix: &str| lines.next().unwrap().unwrap().strip_prefix(prefix).unwrap().to_string();
         let (key, address) = (value("api key: "), value("listening on http://"));
         Service { child, folder, address, key }
     }
@@ -123,7 +124,8 @@ pub fn matrix(n: usize, seed: u64) -> String {
         .map(|_| {
             let row: Vec<String> = (0..n)
                 .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     ((state >> 33) % 10).to_string()
                 })
                 .collect();

@@ -206,7 +206,11 @@ impl Options {
                     choice.ok_or_else(|| at("device must be auto, cpu, gpu or a device id".into()))?;
             }
             "depends_on" => {
-                let list: Vec<DependsOn> = serde_json::from_slice(text).map_err(|e| {
+                let items = parse()?;
+                if !items.as_array().is_some_and(|a| a.iter().all(serde_json::Value::is_object)) {
+                    return Err(at("depends_on must be a list of objects".into()));
+                }
+                let list: Vec<DependsOn> = serde_json::from_value(items).map_err(|e| {
                     at(format!(
                         "depends_on must be a list of {{\"table\", \"version\"}}: {}",
                         crate::json::describe(&e)
@@ -221,10 +225,11 @@ impl Options {
                 if let Some(i) = list.iter().position(|d| {
                     d.table.is_empty()
                         || d.table.len() > 256
-                        || !matches!(
-                            d.version,
-                            None | Some(serde_json::Value::Number(_)) | Some(serde_json::Value::String(_))
-                        )
+                        || !match &d.version {
+                            None | Some(serde_json::Value::String(_)) => true,
+                            Some(serde_json::Value::Number(n)) => n.is_i64() || n.is_u64(),
+                            Some(_) => false,
+                        }
                 }) {
                     return Err(Invalid::new(
                         format!("/depends_on/{i}"),

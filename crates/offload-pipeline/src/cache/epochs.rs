@@ -47,7 +47,7 @@ impl Epochs {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch =
             tables.entry((tenant.clone(), table.to_string())).or_insert_with(|| self.fresh(tenant, table));
-        epoch.counter = (epoch.counter + 1).max(version.unwrap_or(0));
+        epoch.counter = epoch.counter.saturating_add(1).max(version.unwrap_or(0));
         epoch.counter
     }
 
@@ -55,7 +55,7 @@ impl Epochs {
     pub fn raise_all(&self, tenant: &TenantId) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, epoch) in tables.iter_mut().filter(|((t, _), _)| t == tenant) {
-            epoch.counter += 1;
+            epoch.counter = epoch.counter.saturating_add(1);
         }
     }
 

@@ -86,6 +86,9 @@ impl Tenant {
         check_label("name", &self.name)?;
         check_storable("created_at", self.created_at)?;
         check_storable("revision", self.revision)?;
+        check_storable("quota.max_device_memory_bytes", self.quota.max_device_memory_bytes)?;
+        check_storable("quota.max_host_memory_bytes", self.quota.max_host_memory_bytes)?;
+        check_storable("quota.max_dataset_bytes", self.quota.max_dataset_bytes)?;
         let families = self.quota.allowed_families.as_deref().unwrap_or_default();
         if families.len() > 64 {
             return Err(StoreError::Invalid("quota.allowed_families has more than 64 entries".to_owned()));

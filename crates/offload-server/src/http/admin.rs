@@ -49,7 +49,28 @@ async fn parsed<T: DeserializeOwned>(
     payload: Payload,
 ) -> Result<T, ApiError> {
     let body = body::read(state, request, payload).await?;
-    serde_json::from_slice(&body).map_err(|e| Invalid::new("", offload_api::json::describe(&e)).into())
+    object(&body)
+}
+
+/// An object as `T`. A list is refused, which serde would take for a struct's fields in order.
+///
+/// # Errors
+/// When the text is no object, or not this one.
+pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Invalid::new("", "the body must be a json object").into());
+    }
+    serde_json::from_slice(text).map_err(|e| Invalid::new("", offload_api::json::describe(&e)).into())
+}
+
+/// Numbers beyond the signed range would come back as other numbers from stores and clients.
+fn bounded(pointer: &str, value: Option<u64>) -> Result<(), ApiError> {
+    match value {
+        Some(v) if i64::try_from(v).is_err() => {
+            Err(Invalid::new(pointer, format!("the number must be at most {}", i64::MAX)).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn json_of(value: &impl Serialize) -> Result<Json, ApiError> {
@@ -93,6 +114,7 @@ pub async fn create_tenant(request: HttpRequest, payload: Payload, state: Data<A
             map.insert("created_at".into(), unix_now().into());
             map.insert("revision".into(), 0.into());
         }
+        quota_is_object(&body)?;
         let tenant: Tenant =
             serde_json::from_value(body).map_err(|e| Invalid::new("", offload_api::json::describe(&e)))?;
         let tenant = stored(&state, move |s| s.tenants().create(&tenant)).await?;
@@ -100,6 +122,13 @@ pub async fn create_tenant(request: HttpRequest, payload: Payload, state: Data<A
     }
     .await;
     reply(&exchange, outcome)
+}
+
+fn quota_is_object(body: &Json) -> Result<(), ApiError> {
+    match body.get("quota") {
+        None | Some(Json::Object(_)) => Ok(()),
+        Some(_) => Err(Invalid::new("/quota", "quota must be an object").into()),
+    }
 }
 
 /// `GET /tenants/{tenant}`.
@@ -125,7 +154,10 @@ pub async fn update_tenant(
     let mut exchange = Exchange::begin(&request);
     let outcome = async {
         caller_with(&state, &request, &mut exchange, ADMIN)?;
-        let tenant: Tenant = parsed(&state, &request, payload).await?;
+        let body: Json = parsed(&state, &request, payload).await?;
+        quota_is_object(&body)?;
+        let tenant: Tenant =
+            serde_json::from_value(body).map_err(|e| Invalid::new("", offload_api::json::describe(&e)))?;
         if tenant.id != *path {
             return Err(Invalid::new("/id", "the id must be the one in the path").into());
         }
@@ -202,6 +234,7 @@ pub async fn create_key(
         let asked: NewKey = parsed(&state, &request, payload).await?;
         let tenant_id = path.into_inner();
         let (key, text) = stored(&state, move |s| {
+            s.tenants().get(&tenant_id)?.ok_or(StoreError::NotFound)?;
             let (key, text) = new_key(KeyRequest {
                 tenant_id,
                 user_id: asked.user_id,
@@ -266,6 +299,8 @@ pub async fn audit(request: HttpRequest, state: Data<AppState>) -> HttpResponse 
                 )
             })?
             .into_inner();
+        bounded("/from_us", q.from_us)?;
+        bounded("/until_us", q.until_us)?;
         let page = stored(&state, move |s| {
             let filter = AuditFilter {
                 tenant_id: q.tenant_id,
@@ -294,13 +329,16 @@ fn drop_results(state: &AppState, request: &HttpRequest, exchange: &mut Exchange
     let caller = caller(state, request, exchange)?;
     let query = Query::<HashMap<String, String>>::from_query(request.query_string())
         .map_err(|_| Invalid::new("", "the query takes table=<name> or all"))?;
-    if query.contains_key("all") {
-        state.pipeline.results().invalidate_all(&caller.tenant);
-        return Ok((200, json!({"invalidated": "all"})));
-    }
-    match query.get("table") {
-        Some(table) => invalidate_table(state, &caller, table, None),
-        None => Err(Invalid::new("", "the query takes table=<name> or all").into()),
+    let usage =
+        || Err(Invalid::new("", "the query takes either table=<name> or all, and nothing else").into());
+    let mut words = query.iter();
+    match (words.next(), words.next()) {
+        (Some((word, _)), None) if word == "all" => {
+            state.pipeline.results().invalidate_all(&caller.tenant);
+            Ok((200, json!({"invalidated": "all"})))
+        }
+        (Some((word, table)), None) if word == "table" => invalidate_table(state, &caller, table, None),
+        _ => usage(),
     }
 }
 
@@ -308,6 +346,7 @@ fn invalidate_table(state: &AppState, caller: &Arc<Caller>, table: &str, version
     if table.is_empty() || table.len() > 256 {
         return Err(Invalid::new("/table", "table has 1 to 256 bytes").into());
     }
+    bounded("/version", version)?;
     let version = state.pipeline.results().invalidate_table(&caller.tenant, table, version);
     Ok((200, json!({"table": table, "version": version})))
 }

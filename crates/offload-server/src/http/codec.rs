@@ -23,7 +23,9 @@ impl Codec {
                 // A refusal costs some latency under load and nothing else.
                 let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness);
             })
-            .panic_handler(|_| tracing::error!("a codec thread panicked; its request is answered with an error"))
+            .panic_handler(|_| {
+                tracing::error!("a codec thread panicked; its request is answered with an error")
+            })
             .build()
             .map(Codec)
     }
@@ -32,10 +34,15 @@ impl Codec {
     ///
     /// # Errors
     /// `internal` when `f` panicked.
-    pub async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
         let (sender, receiver) = oneshot::channel();
         // A receiver that is gone belongs to a connection that is gone.
         self.0.spawn(move || drop(sender.send(f())));
-        receiver.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the request could not be handled; the log has the cause"))
+        receiver.await.map_err(|_| {
+            ApiError::new(ErrorCode::Internal, "the request could not be handled; the log has the cause")
+        })
     }
 }

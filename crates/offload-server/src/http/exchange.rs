@@ -136,11 +136,15 @@ pub async fn not_found(request: HttpRequest) -> HttpResponse {
     exchange.error(ApiError::new(ErrorCode::NotFound, "there is nothing at this path"))
 }
 
-/// The answer of a path that has no such method.
-pub async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+/// The answer of a path that has no such method, with those it has.
+pub async fn method_not_allowed(request: HttpRequest, allow: String) -> HttpResponse {
     let exchange = Exchange::begin(&request);
-    exchange.error(ApiError::new(
+    let mut answer = exchange.error(ApiError::new(
         ErrorCode::MethodNotAllowed,
-        format!("the method {} is not allowed here", request.method()),
-    ))
+        format!("the method is not allowed here; there is {allow}"),
+    ));
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(actix_web::http::header::ALLOW, allow);
+    }
+    answer
 }

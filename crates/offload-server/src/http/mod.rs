@@ -33,51 +33,57 @@ pub fn random_id() -> String {
     })
 }
 
+/// A resource with a handler per method; HEAD goes where GET goes, and every other method is told what there is.
+macro_rules! resource {
+    ($path:expr, $($method:ident => $handler:expr),+) => {{
+        let mut allow: Vec<&'static str> = Vec::new();
+        let mut resource = web::resource($path);
+        $(
+            resource = resource.route(web::$method().to($handler));
+            allow.push(stringify!($method));
+            if stringify!($method) == "get" {
+                resource = resource.route(web::head().to($handler));
+                allow.push("head");
+            }
+        )+
+        let allow = allow.join(", ").to_uppercase();
+        resource.default_service(web::to(move |request| exchange::method_not_allowed(request, allow.clone())))
+    }};
+}
+
 /// Every route. What the contract has at the root stands below the base path as well.
 pub fn routes(app: &mut web::ServiceConfig) {
+    app.service(
+        web::scope(&format!("{BASE}/workloads"))
+            .service(resource!("/batch", post => batch::submit))
+            .service(resource!("/{family}/{operation}", post => submit::submit))
+            .default_service(web::to(exchange::not_found)),
+    );
     for base in ["", BASE] {
         let at = |path: &str| format!("{base}{path}");
-        app.route(&at("/health/live"), web::get().to(meta::live))
-            .route(&at("/health/ready"), web::get().to(meta::ready))
-            .route(&at("/.well-known/jwks.json"), web::get().to(meta::jwks))
-            .route(&at("/metrics"), web::get().to(meta::metrics))
-            .route(&at("/openapi.json"), web::get().to(meta::openapi))
-            .route(&at("/docs"), web::get().to(docs::page));
+        app.service(resource!(at("/health/live"), get => meta::live))
+            .service(resource!(at("/health/ready"), get => meta::ready))
+            .service(resource!(at("/.well-known/jwks.json"), get => meta::jwks))
+            .service(resource!(at("/metrics"), get => meta::metrics))
+            .service(resource!(at("/openapi.json"), get => meta::openapi))
+            .service(resource!(at("/docs"), get => docs::page));
     }
-    app.route("/", web::get().to(docs::root));
+    app.service(resource!("/", get => docs::root));
     app.service(
         web::scope(BASE)
-            .service(resource("/auth/token").route(web::post().to(meta::token)))
-            .service(resource("/workloads/batch").route(web::post().to(batch::submit)))
-            .service(resource("/workloads/{family}/{operation}").route(web::post().to(submit::submit)))
-            .service(resource("/operations").route(web::get().to(meta::operations)))
-            .service(resource("/devices").route(web::get().to(meta::devices)))
-            .service(resource("/cost-model").route(web::get().to(meta::cost_model)))
-            .service(resource("/cache").route(web::delete().to(admin::drop_cache)))
-            .service(resource("/cache/invalidate").route(web::post().to(admin::invalidate)))
-            .service(resource("/audit").route(web::get().to(admin::audit)))
-            .service(
-                resource("/tenants")
-                    .route(web::get().to(admin::list_tenants))
-                    .route(web::post().to(admin::create_tenant)),
-            )
-            .service(
-                resource("/tenants/{tenant}")
-                    .route(web::get().to(admin::get_tenant))
-                    .route(web::put().to(admin::update_tenant))
-                    .route(web::delete().to(admin::delete_tenant)),
-            )
-            .service(
-                resource("/tenants/{tenant}/keys")
-                    .route(web::get().to(admin::list_keys))
-                    .route(web::post().to(admin::create_key)),
-            )
-            .service(resource("/tenants/{tenant}/keys/{key}").route(web::delete().to(admin::revoke_key)))
+            .service(resource!("/auth/token", post => meta::token))
+            .service(resource!("/operations", get => meta::operations))
+            .service(resource!("/devices", get => meta::devices))
+            .service(resource!("/cost-model", get => meta::cost_model))
+            .service(resource!("/cache", delete => admin::drop_cache))
+            .service(resource!("/cache/invalidate", post => admin::invalidate))
+            .service(resource!("/audit", get => admin::audit))
+            .service(resource!("/tenants", get => admin::list_tenants, post => admin::create_tenant))
+            .service(resource!("/tenants/{tenant}",
+                get => admin::get_tenant, put => admin::update_tenant, delete => admin::delete_tenant))
+            .service(resource!("/tenants/{tenant}/keys", get => admin::list_keys, post => admin::create_key))
+            .service(resource!("/tenants/{tenant}/keys/{key}", delete => admin::revoke_key))
             .default_service(web::to(exchange::not_found)),
     );
     app.default_service(web::to(exchange::not_found));
-}
-
-fn resource(path: &str) -> actix_web::Resource {
-    web::resource(path).default_service(web::to(exchange::method_not_allowed))
 }

@@ -348,7 +348,7 @@ fn shared_schemas(d: &mut Document) {
         "Problem": problem,
         "Priority": {"type": "string", "enum": ["low", "medium", "high", "realtime"]},
         "DependsOn": request(&["table"], json!({"table": table,
-            "version": {"anyOf": [{"type": "number"}, text()], "nullable": true}})),
+            "version": {"anyOf": [{"type": "integer"}, text()], "nullable": true}})),
         "Fallback": answer(json!({"reason": text()}), &[]),
         "Timings": answer(steps.into(), &[]),
         "Health": answer(json!({"status": text()}), &[]),
