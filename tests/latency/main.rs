@@ -1,6 +1,7 @@
 //! What callers are promised about time: limits are kept, gone callers cost little, realtime work is not delayed.
 //!
 //! The bounds are the product's promises, not measurements of a machine; each test runs alone.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod service;
 

@@ -68,7 +68,9 @@ impl DeviceChoice {
             "auto" => Some(DeviceChoice::Auto),
             "cpu" => Some(DeviceChoice::Cpu),
             "gpu" => Some(DeviceChoice::Gpu),
-            id => id.parse().ok().map(DeviceChoice::Id),
+            // `+7` parses as a number and is no id.
+            id if id.bytes().all(|b| b.is_ascii_digit()) => id.parse().ok().map(DeviceChoice::Id),
+            _ => None,
         }
     }
 }

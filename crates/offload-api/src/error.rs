@@ -107,8 +107,12 @@ pub struct ApiError {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// Figures and names for a program.
-    #[serde(default, skip_serializing_if = "Json::is_null")]
-    pub details: Json,
+    #[serde(default, skip_serializing_if = "is_null")]
+    pub details: Box<Json>,
+}
+
+fn is_null(details: &Json) -> bool {
+    details.is_null()
 }
 
 impl ApiError {
@@ -120,13 +124,13 @@ impl ApiError {
             request_id: String::new(),
             retryable: error.retryable(),
             retry_after_ms: None,
-            details: Json::Null,
+            details: Box::default(),
         }
     }
 
     /// The same with details.
     pub fn with_details(mut self, details: Json) -> Self {
-        self.details = details;
+        self.details = Box::new(details);
         self
     }
 

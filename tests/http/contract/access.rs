@@ -67,11 +67,11 @@ fn scopes_families_and_quotas_hold() {
     let (_, graphs) = service.tenant("graphs", json!({"allowed_families": ["graph"]}), &["gpu:matrix"]);
     service.post_as(&graphs, MULTIPLY, &product()).fails(403, "workload_not_allowed");
 
-    let (_, small) = service.tenant("small", json!({"max_host_memory_bytes": 4096}), &["gpu:matrix"]);
+    let (_, small) = service.tenant("small", json!({"max_host_memory_bytes": 32768}), &["gpu:matrix"]);
     service.post_as(&small, MULTIPLY, &product()).expect(200);
     let (column, row) = (vec![[1]; 100], [vec![1; 100]]);
     let e = service.post_as(&small, MULTIPLY, &json!({"a": column, "b": row})).fails(403, "quota_exceeded");
-    assert_within(&e, &json!({"retryable": false, "details": {"limit_bytes": 4096}}));
+    assert_within(&e, &json!({"retryable": false, "details": {"limit_bytes": 32768}}));
     // 100 by 100 numbers of 8 bytes at the least.
     assert!(e["details"]["needed_bytes"].as_u64() >= Some(80_000), "{e}");
 }

@@ -88,6 +88,7 @@ fn what_cannot_start_says_why_and_exits_with_its_code() {
     {
         says(run(&folder, arguments, ""), 2, &["Usage"]);
     }
+    says(run(&folder, &["serve", "--log", "xml"], ""), 2, &["json, text"]);
     let mut misspelt = command(&folder, &["serve", "--dev", "--listen", "127.0.0.1:0"]);
     misspelt.env("HELIOSDB_GPU__CACHE__TTL_SECOND", "1");
     says(misspelt.output().expect("it ends"), 1, &["cache.ttl_seconds", "did you mean"]);

@@ -137,7 +137,7 @@ struct Lane {
     shared: Arc<Shared>,
 }
 
-fn block<'s>(state: &'s mut State, handle: Handle) -> Result<&'s mut Vec<u8>, DeviceError> {
+fn block(state: &mut State, handle: Handle) -> Result<&mut Vec<u8>, DeviceError> {
     state
         .blocks
         .get_mut(&handle.0)

@@ -32,8 +32,6 @@ mod submit;
 mod timers;
 mod vocabulary;
 
-#[cfg(test)]
-mod tests;
 
 pub use config::{DispatchConfig, Sabotage};
 pub use message::{Command, End, Event, NoExecutor, Refusal, Resource, Settlement, Snapshot, TenantSnapshot};

@@ -146,7 +146,8 @@ fn name(executor: Executor) -> String {
     }
 }
 
-/// What is left to do once the lock is gone.
+/// What is left to do once the lock is gone. Few live at once, and not for long.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum After {
     Finish {
         waiter: Box<Waiter>,

@@ -1,8 +1,12 @@
 //! The subtle rules of dispatch, one at a time; `tests/simulation` holds them together.
 
-use super::*;
-use crate::place::{Ledger, Places, Strategy};
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use offload_api::{DeviceChoice, Priority};
+use offload_core::TenantId;
+use offload_pipeline::dispatch::*;
+use offload_pipeline::place::{Ledger, Places, Strategy};
+use std::sync::Arc;
 
 const GENERAL: Lane = Lane { executor: Executor::Cpu, realtime_only: false, depth: 1 };
 

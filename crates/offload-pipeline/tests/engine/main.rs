@@ -1,0 +1,187 @@
+//! The engine with operations made for the purpose: ones that never stop, panic, fail, or count their runs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod made;
+
+use made::{Made, Outcomes, caller, config, request};
+use offload_api::{DeviceChoice, ErrorCode, Priority, Tensor, Value};
+use offload_core::Registry;
+use offload_core::device::Device;
+use offload_devices::test_device::{Fault, Faults, TestDevice};
+use offload_pipeline::engine::Pipeline;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn pipeline(devices: Vec<Arc<dyn Device>>) -> Arc<Pipeline> {
+    let registry = Registry::new(made::operations().iter().copied());
+    Pipeline::start(config(), &registry, devices, Arc::new(()), Box::new(|_| ())).unwrap()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn reserved(p: &Pipeline) -> u64 {
+    p.snapshot().tenants.iter().map(|t| t.reserved.host_bytes).sum()
+}
+
+#[test]
+fn a_timeout_is_answered_at_once_and_the_quota_stays_charged_while_the_core_burns() {
+    let p = pipeline(vec![]);
+    let outcomes = Outcomes::default();
+    let mut r = request(&caller("a"), Made::Stubborn, 400.0);
+    r.options.timeout_ms = Some(30);
+    let start = Instant::now();
+    let ticket = p.submit(r, outcomes.reply());
+    let outcome = outcomes.wait(1).remove(0);
+    assert!(start.elapsed() < Duration::from_millis(200), "answered after {:?}", start.elapsed());
+    let error = outcome.result.unwrap_err();
+    assert_eq!(error.error, ErrorCode::Timeout);
+    assert_eq!(error.message, "Workload exceeded 30ms timeout");
+    assert!(reserved(&p) > 0, "the job still runs, so its memory is still charged");
+    ticket.answered();
+    until("the quota comes back", || reserved(&p) == 0);
+    assert!(start.elapsed() >= Duration::from_millis(400), "it came back before the core was free");
+}
+
+#[test]
+fn stuck_lanes_are_replaced_so_that_others_are_not_delayed() {
+    let p = pipeline(vec![]);
+    let outcomes = Outcomes::default();
+    for _ in 0..2 {
+        let mut r = request(&caller("a"), Made::Stubborn, 1_500.0);
+        r.options.timeout_ms = Some(20);
+        r.options.cache = Some(false);
+        p.submit(r, outcomes.reply()).answered();
+    }
+    outcomes.wait(2);
+    let after = Outcomes::default();
+    let start = Instant::now();
+    p.submit(request(&caller("b"), Made::Sleep, 1.0), after.reply()).answered();
+    assert!(after.wait(1).remove(0).result.is_ok());
+    assert!(start.elapsed() < Duration::from_millis(500), "delayed by {:?}", start.elapsed());
+}
+
+#[test]
+fn equal_requests_are_computed_once_and_a_leader_that_leaves_fails_nobody() {
+    let p = pipeline(vec![]);
+    made::RUNS.store(0, std::sync::atomic::Ordering::SeqCst);
+    let (first, rest) = (Outcomes::default(), Outcomes::default());
+    let mut r = request(&caller("a"), Made::Count, 150.0);
+    r.options.priority = Some(Priority::Low);
+    r.options.cache = Some(true);
+    let leader = p.submit(r, first.reply());
+    for i in 0..99 {
+        let mut r = request(&caller("a"), Made::Count, 150.0);
+        r.options.cache = Some(true);
+        r.options.priority = Some(if i == 0 { Priority::High } else { Priority::Medium });
+        p.submit(r, rest.reply()).answered();
+    }
+    drop(leader);
+    assert_eq!(first.wait(1).remove(0).result.unwrap_err().error, ErrorCode::Conflict);
+    assert!(rest.wait(99).iter().all(|o| o.result.is_ok()));
+    assert_eq!(made::RUNS.load(std::sync::atomic::Ordering::SeqCst), 1);
+    let again = Outcomes::default();
+    let mut r = request(&caller("a"), Made::Count, 150.0);
+    r.options.cache = Some(true);
+    p.submit(r, again.reply()).answered();
+    assert!(again.wait(1).remove(0).result.unwrap().cache_hit);
+    let other = Outcomes::default();
+    let mut r = request(&caller("b"), Made::Count, 150.0);
+    r.options.cache = Some(true);
+    p.submit(r, other.reply()).answered();
+    assert!(!other.wait(1).remove(0).result.unwrap().cache_hit, "a hit across tenants");
+}
+
+#[test]
+fn a_panic_is_an_internal_error_and_the_lane_lives_on() {
+    let p = pipeline(vec![]);
+    for made in [Made::Panic, Made::Sleep, Made::Panic, Made::Sleep] {
+        let outcomes = Outcomes::default();
+        p.submit(request(&caller("a"), made, 1.0), outcomes.reply()).answered();
+        match outcomes.wait(1).remove(0).result {
+            Ok(_) => assert!(matches!(made, Made::Sleep)),
+            Err(e) => {
+                assert!(matches!(made, Made::Panic));
+                assert_eq!(e.error, ErrorCode::Internal);
+                assert!(!e.message.contains("secret"), "the cause is for the log");
+            }
+        }
+    }
+    assert_eq!(reserved(&p), 0);
+}
+
+fn device_job(p: &Pipeline, choice: DeviceChoice) -> offload_pipeline::settle::Outcome {
+    let outcomes = Outcomes::default();
+    let mut r = request(&caller("a"), Made::Double, 0.0);
+    r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(Tensor::vector(vec![1.0, 2.5]))));
+    r.options.device = choice;
+    r.options.cache = Some(false);
+    p.submit(r, outcomes.reply()).answered();
+    outcomes.wait(1).remove(0)
+}
+
+#[test]
+fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
+    let faults = Faults::none();
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let p = pipeline(vec![device.clone()]);
+    let right = |outcome: &offload_pipeline::settle::Outcome| {
+        let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
+        let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
+        assert_eq!(t.as_slice::<f64>(), Some(&[2.0, 5.0][..]));
+    };
+    let outcome = device_job(&p, DeviceChoice::Gpu);
+    right(&outcome);
+    assert_eq!(outcome.result.unwrap().device_id, Some(0));
+    for fault in [Fault::OutOfMemory, Fault::Call, Fault::Lost, Fault::Panic] {
+        for call in ["alloc", "upload", "synchronize", "download"] {
+            faults.replace(move |_, name| (name == call).then_some(fault));
+            let outcome = device_job(&p, DeviceChoice::Auto);
+            right(&outcome);
+            let answer = outcome.result.unwrap();
+            assert_eq!(answer.device_id, None, "{fault:?} in {call}");
+            assert!(answer.fallback.is_some(), "{fault:?} in {call}: a silent fallback");
+            faults.replace(|_, _| None);
+            device.restart();
+            until("the device is back", || p.devices().all(|(_, up)| up));
+        }
+    }
+    right(&device_job(&p, DeviceChoice::Gpu));
+    assert_eq!(device.used_and_peak_bytes().0, 0);
+    assert_eq!(p.snapshot().tenants.iter().map(|t| t.reserved.device_bytes).sum::<u64>(), 0);
+}
+
+#[test]
+fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
+    let faults = Faults::none();
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let p = pipeline(vec![device.clone()]);
+    faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
+    let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
+    assert!(matches!(error.error, ErrorCode::NoGpuAvailable | ErrorCode::Internal), "{error:?}");
+    until("the device is out", || p.devices().all(|(_, up)| !up));
+    let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
+    assert_eq!((error.error, error.retry_after_ms), (ErrorCode::NoGpuAvailable, Some(5000)));
+    assert_eq!(error.message, "All GPUs busy, try again later");
+    faults.replace(|_, _| None);
+    device.restart();
+    until("the device is back", || p.devices().all(|(_, up)| up));
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn draining_refuses_new_work_and_waits_for_what_was_accepted() {
+    let p = pipeline(vec![]);
+    let outcomes = Outcomes::default();
+    p.submit(request(&caller("a"), Made::Sleep, 150.0), outcomes.reply()).answered();
+    assert!(p.drain(Duration::from_secs(5)));
+    assert!(outcomes.wait(1).remove(0).result.is_ok());
+    let late = Outcomes::default();
+    p.submit(request(&caller("a"), Made::Sleep, 1.0), late.reply()).answered();
+    assert_eq!(late.wait(1).remove(0).result.unwrap_err().error, ErrorCode::Overloaded);
+}
