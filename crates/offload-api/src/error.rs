@@ -115,12 +115,24 @@ fn is_null(details: &Json) -> bool {
     details.is_null()
 }
 
+/// The longest message and the longest pointer. Both may repeat what a caller sent, which has no other bound.
+const MAX_SHOWN_BYTES: usize = 1024;
+
+fn shown(text: impl Into<String>) -> String {
+    let mut text = text.into();
+    if text.len() > MAX_SHOWN_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES));
+        text.push('…');
+    }
+    text
+}
+
 impl ApiError {
     /// An error of this code.
     pub fn new(error: ErrorCode, message: impl Into<String>) -> Self {
         ApiError {
             error,
-            message: message.into(),
+            message: shown(message),
             request_id: String::new(),
             retryable: error.retryable(),
             retry_after_ms: None,
@@ -154,7 +166,7 @@ pub struct Invalid {
 impl Invalid {
     /// An invalid field at `pointer`.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Invalid { pointer: pointer.into(), message: message.into() }
+        Invalid { pointer: shown(pointer), message: shown(message) }
     }
 
     /// The same, deeper by `prefix`.

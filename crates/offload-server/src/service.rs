@@ -168,7 +168,7 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
     .map_err(|e| StartError::because("the pipeline", e))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let codec =
-        Codec::start(cores, config.run.niceness / 2).map_err(|e| StartError::because("threads", e))?;
+        Codec::start(cores, config.run.niceness / 4).map_err(|e| StartError::because("threads", e))?;
     let openapi = openapi::document(&registry).to_string();
     let state = Arc::new(AppState {
         config,

@@ -137,6 +137,8 @@ fn no_forged_token_or_dead_key_is_taken() {
     }
     let bearer = format!("Bearer {real}");
     refused("both", post(&[("authorization", &bearer), ("x-api-key", &key)]));
+    refused("two keys", post(&[("x-api-key", &key), ("x-api-key", "hgo_other")]));
+    refused("two tokens", post(&[("authorization", &bearer), ("authorization", "Bearer x.y.z")]));
     refused("basic", post(&[("authorization", &bearer.replace("Bearer", "Basic"))]));
     refused("digest", post(&[("authorization", "Digest username=dev")]));
     refused("a cookie", post(&[("cookie", &format!("token={real}; api_key={key}"))]));

@@ -127,23 +127,31 @@ fn nested<T>(
                 if *leaf.get_or_insert(counts.len()) != counts.len() {
                     return Err(ragged(&here(&counts)));
                 }
-                let (v, n) = parse(r.rest()).map_err(|e| {
+                let refuse = |e: BadNumber, counts: &[usize]| {
                     Invalid::new(
-                        here(&counts),
+                        here(counts),
                         match e {
                             BadNumber::Malformed => "not a json number",
                             BadNumber::Range => "the number is out of range",
                             BadNumber::NotInteger => "the number must be an integer",
                         },
                     )
-                })?;
+                };
+                let (v, n) = parse(r.rest()).map_err(|e| refuse(e, &counts))?;
                 out.push(v);
                 r.advance(n);
-                if counts.is_empty() {
+                let Some(last) = counts.len().checked_sub(1) else {
                     return Ok((Vec::new(), out));
-                }
-                if let Some(c) = counts.last_mut() {
-                    *c += 1;
+                };
+                counts[last] += 1;
+                // Most of a tensor is a number after a comma: such runs need nothing of the machine around this.
+                while let [b',', next, ..] = r.rest()
+                    && (next.is_ascii_digit() || *next == b'-')
+                {
+                    let (v, n) = parse(&r.rest()[1..]).map_err(|e| refuse(e, &counts))?;
+                    out.push(v);
+                    r.advance(n + 1);
+                    counts[last] += 1;
                 }
             }
             Some(b'n' | b'N' | b'I' | b'i') => {

@@ -32,7 +32,6 @@ mod submit;
 mod timers;
 mod vocabulary;
 
-
 pub use config::{DispatchConfig, Sabotage};
 pub use message::{Command, End, Event, NoExecutor, Refusal, Resource, Settlement, Snapshot, TenantSnapshot};
 pub use placer::{JobView, LaneView, Placement, Placer, Reserved, Wait};

@@ -12,8 +12,8 @@ use offload_pipeline::admit::Caller;
 use offload_pipeline::engine::{BatchItem, BatchRequest, BatchTicket};
 use offload_pipeline::settle::Outcome;
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +26,29 @@ struct Item<'a> {
     operation: String,
     #[serde(borrow)]
     inputs: &'a RawValue,
+}
+
+/// The members of an object in their order, as sent: one that is there twice is there twice.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 /// Handles a batch.
@@ -77,10 +100,13 @@ fn start(
 ) -> Result<(BatchTicket, oneshot::Receiver<Vec<Outcome>>), ApiError> {
     let malformed =
         |e: serde_json::Error| Invalid::new("", format!("the batch is not valid json: {}", describe(&e)));
-    let top: HashMap<String, &RawValue> = serde_json::from_slice(body).map_err(malformed)?;
+    let Members(top) = serde_json::from_slice(body).map_err(malformed)?;
     let mut options = Options::default();
     let mut items: Option<Vec<&RawValue>> = None;
-    for (key, value) in &top {
+    for (i, (key, value)) in top.iter().enumerate() {
+        if top[..i].iter().any(|(k, _)| k == key) {
+            return Err(Invalid::new(format!("/{key}"), format!("the field {key} is there twice")).into());
+        }
         if key == "workloads" {
             items = Some(serde_json::from_str(value.get()).map_err(|e| {
                 Invalid::new("/workloads", format!("workloads must be a list: {}", describe(&e)))

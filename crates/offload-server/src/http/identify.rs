@@ -65,11 +65,13 @@ pub fn caller_with(
 fn authenticate(state: &AppState, request: &HttpRequest) -> Result<Arc<Caller>, ApiError> {
     let refused = |message: &str| ApiError::new(ErrorCode::Unauthenticated, message);
     let text = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .map(|v| v.to_str().map_err(|_| refused("the credentials are not printable ascii")))
-            .transpose()
+        let mut values = request.headers().get_all(name);
+        let value = values.next();
+        // A proxy may have looked at the other one.
+        if values.next().is_some() {
+            return Err(refused("send one credential, not several"));
+        }
+        value.map(|v| v.to_str().map_err(|_| refused("the credentials are not printable ascii"))).transpose()
     };
     match (text("authorization")?, text("x-api-key")?) {
         (Some(_), Some(_)) => Err(refused("send authorization or x-api-key, not both")),

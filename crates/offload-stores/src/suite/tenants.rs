@@ -14,7 +14,7 @@ pub fn created_tenants_are_read_back(open: &Open) {
         created_at: 1_700_000_000,
         suspended: true,
         quota: Quota {
-            max_device_memory_bytes: u64::MAX,
+            max_device_memory_bytes: i64::MAX as u64,
             max_host_memory_bytes: 0,
             max_concurrent_tasks: u32::MAX,
             max_queued_tasks: 1,
