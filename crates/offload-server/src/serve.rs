@@ -52,8 +52,10 @@ pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartE
         if settings.workers > 0 {
             server = server.workers(settings.workers);
         }
-        let mut server =
-            server.listen_auto_h2c(listener).map_err(|e| StartError::because("the listener", e))?;
+        // Detecting HTTP/2 waits for the first bytes without a limit of time, so it is asked for.
+        let bound =
+            if settings.http2_cleartext { server.listen_auto_h2c(listener) } else { server.listen(listener) };
+        let mut server = bound.map_err(|e| StartError::because("the listener", e))?;
         if !settings.unix_socket.is_empty() {
             // The data directory's lock says that no other server of it runs, so a socket left behind is stale.
             let _ = std::fs::remove_file(&settings.unix_socket);

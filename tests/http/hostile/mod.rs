@@ -6,6 +6,7 @@ mod bodies;
 mod credentials;
 mod encodings;
 mod protocol;
+mod silence;
 
 use crate::jose::encode;
 use crate::service::{Service, assert_within, comes};

@@ -87,7 +87,7 @@ fn broken_http_is_answered_or_cut_off() {
         (
             "HTTP/2 that is none",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense nonsense nonsense".to_vec(),
-            &[CLOSED],
+            &[400],
         ),
         ("a way out", get("/docs/../../etc/passwd"), &[404]),
         ("a way out, escaped", get("/docs/%2e%2e/%2e%2e/etc/passwd"), &[404]),

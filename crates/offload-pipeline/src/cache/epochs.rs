@@ -14,6 +14,9 @@ pub struct Epoch {
     pub(super) counter: u64,
 }
 
+/// Tables held before those that were only named are forgotten.
+const MAX_TABLES: usize = 65_536;
+
 /// A job depends on a version that was superseded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("table {table} is at version {current}, the request depends on {asked}")]
@@ -72,6 +75,11 @@ impl Epochs {
             return Ok(Vec::new());
         }
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables.len() >= MAX_TABLES {
+            // A table that never changed is known by name alone; forgetting it costs a miss. Versions that the
+            // service was told stay, because an older one must be recognised.
+            tables.retain(|_, epoch| epoch.counter > 0);
+        }
         depends_on
             .iter()
             .map(|d| {

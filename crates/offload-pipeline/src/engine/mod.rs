@@ -294,14 +294,14 @@ impl Pipeline {
         }
     }
 
-    /// Refuses new work and waits until what was accepted has ended, or `patience` is over. Returns whether
-    /// everything had ended.
+    /// Refuses new work and waits until every caller is answered, or `patience` is over; work that nobody waits
+    /// for is left behind. Returns whether every caller was.
     pub fn drain(&self, patience: Duration) -> bool {
         self.drive(Event::Drain);
         let end = Instant::now() + patience;
         loop {
             let state = self.lock();
-            if state.waiters.is_empty() && state.jobs.is_empty() {
+            if state.waiters.is_empty() {
                 return true;
             }
             drop(state);

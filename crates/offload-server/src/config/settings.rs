@@ -24,6 +24,7 @@ pub struct Config {
 pub struct Server {
     pub listen: String,
     pub unix_socket: String,
+    pub http2_cleartext: bool,
     pub workers: usize,
     pub max_body_bytes: u64,
     pub max_decoded_bytes: u64,

@@ -19,6 +19,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
+/// What may be asked of a batch as a whole.
+const OPTIONS: [&str; 5] = ["priority", "timeout_ms", "cache", "depends_on", "device"];
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Item<'a> {
@@ -111,8 +114,8 @@ fn start(
             items = Some(serde_json::from_str(value.get()).map_err(|e| {
                 Invalid::new("/workloads", format!("workloads must be a list: {}", describe(&e)))
             })?);
-        } else if !options.set(key, value.get().as_bytes())? {
-            let known = ["workloads", "priority", "timeout_ms", "cache", "depends_on", "device"];
+        } else if !OPTIONS.contains(&key.as_str()) || !options.set(key, value.get().as_bytes())? {
+            let known = OPTIONS.iter().copied().chain(["workloads"]);
             let hint =
                 offload_api::nearest(key, known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
             return Err(Invalid::new(format!("/{key}"), format!("unknown field {key}{hint}")).into());
@@ -136,12 +139,15 @@ fn start(
 }
 
 fn item(state: &AppState, text: &str, index: usize) -> BatchItem {
-    let item: Item<'_> = serde_json::from_str(text).map_err(|e| {
-        Invalid::new(
-            format!("/workloads/{index}"),
-            format!("an item is {{\"type\", \"operation\", \"inputs\"}}: {}", describe(&e)),
-        )
-    })?;
+    let malformed = |why: &str| {
+        let shape = "an item is {\"type\", \"operation\", \"inputs\"}";
+        Invalid::new(format!("/workloads/{index}"), format!("{shape}: {why}"))
+    };
+    // Serde would take a list for the fields in order.
+    if !text.starts_with('{') {
+        return Err(malformed("it is no object").into());
+    }
+    let item: Item<'_> = serde_json::from_str(text).map_err(|e| malformed(&describe(&e)))?;
     let operation = find(&state.registry, &item.r#type, &item.operation)?;
     let pointer = format!("/workloads/{index}/inputs");
     Ok((operation, decode_inputs(item.inputs.get().as_bytes(), &operation.schema, &pointer)?))

@@ -38,7 +38,7 @@ impl Exchange {
             started: Instant::now(),
             problem_json: header("accept").is_some_and(|a| a.contains("application/problem+json")),
             rate: None,
-            what: format!("{} {}", request.method(), request.path()),
+            what: format!("{:.16} {:.256}", request.method().as_str(), request.path()),
             // W3C trace context: version-trace-parent-flags.
             trace: header("traceparent")
                 .and_then(|t| t.split('-').nth(1))

@@ -102,7 +102,7 @@ pub fn store_error(e: &StoreError) -> ApiError {
         }
         StoreError::NotFound => ApiError::new(ErrorCode::NotFound, "there is no such thing"),
         StoreError::AlreadyExists => ApiError::new(ErrorCode::Conflict, "it exists already"),
-        StoreError::Invalid(text) => ApiError::new(ErrorCode::InvalidRequest, text.clone()),
+        StoreError::Invalid(text) => offload_api::Invalid::new("", text.clone()).into(),
         StoreError::Full | StoreError::Corrupt(_) | StoreError::Io(_) => {
             tracing::error!(error = %e, "the store failed");
             ApiError::new(ErrorCode::Internal, "the store failed; the log has the cause")
