@@ -131,7 +131,7 @@ impl<P: Placer> Dispatcher<P> {
     fn ever_fits(&self, job: JobId, submission: &Submission) -> Result<(), Refusal> {
         let demand = &submission.demand;
         if demand.is_explicit() {
-            if demand.device_bytes.is_none() || demand.device_us.is_empty() {
+            if demand.device_bytes.is_none() {
                 return Err(Refusal::NoExecutor(NoExecutor::NoDevicePath));
             }
             if let DeviceChoice::Id(id) = demand.choice {

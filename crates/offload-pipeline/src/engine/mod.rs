@@ -12,8 +12,7 @@ mod lanes;
 use crate::admit::{AdmitConfig, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
 use crate::dispatch::{
-    Command, DispatchConfig, Dispatcher, Event, JobId, LaneId, NoExecutor, Refusal, Snapshot, Submission,
-    Time, WaiterId,
+    Command, DispatchConfig, Dispatcher, Event, JobId, LaneId, Snapshot, Submission, Time, WaiterId,
 };
 use crate::place::{Ledger, Places, Strategy};
 use crate::records::AuditRecord;
@@ -230,11 +229,6 @@ impl Pipeline {
         let flight = missed.flight();
         let admitted = missed.admitted();
         let demand = self.demand(admitted.plan(), admitted.cpu_us(), &admitted.request().options.device);
-        if let Some(why) = self.no_device(&demand) {
-            let error = errors::refusal(&Refusal::NoExecutor(why), 0);
-            self.finish(waiter, flight.map(|_| false), 0, String::new(), Err(error));
-            return Ticket { pipeline: Weak::new(), waiter: None };
-        }
         let inline = matches!(demand.choice, DeviceChoice::Auto | DeviceChoice::Cpu)
             && demand.cpu_us <= self.config.run.inline_max_us;
         let caller = Arc::clone(&admitted.request().caller);
@@ -261,18 +255,6 @@ impl Pipeline {
         drop(state);
         self.perform(after);
         Ticket { pipeline: self.me.clone(), waiter: Some(id) }
-    }
-
-    /// Why a job that a device could run cannot have one on a machine without any.
-    fn no_device(&self, demand: &crate::dispatch::Demand) -> Option<NoExecutor> {
-        if !self.devices.is_empty() || demand.device_bytes.is_none() {
-            return None;
-        }
-        match demand.choice {
-            DeviceChoice::Gpu => Some(NoExecutor::NoGpu),
-            DeviceChoice::Id(_) => Some(NoExecutor::NoSuchDevice),
-            DeviceChoice::Auto | DeviceChoice::Cpu => None,
-        }
     }
 
     fn demand(&self, plan: &Plan, cpu_us: f64, choice: &DeviceChoice) -> crate::dispatch::Demand {
