@@ -89,7 +89,8 @@ impl Bench {
             println!("{:<44} {:>12.3} {:>12.3} {:>12.3}  {}", f.name, f.median, f.min, f.max, f.unit);
         }
         if let Some(path) = self.json {
-            let machine = json!({"cores": threads, "arch": std::env::consts::ARCH, "profile": if cfg!(debug_assertions) { "release" } else { "dist" }});
+            let profile = if cfg!(debug_assertions) { "release" } else { "dist" };
+            let machine = format!("{}, {threads} cores, profile {profile}", std::env::consts::ARCH);
             let results: Vec<Json> = figures.iter().map(Figure::json).collect();
             let document = json!({"machine": machine, "threads": threads, "results": results});
             std::fs::write(path, serde_json::to_string_pretty(&document)?)?;

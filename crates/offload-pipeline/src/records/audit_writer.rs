@@ -8,6 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The writing thread yields to everything else (0 normal, 19 least).
+const NICENESS: i32 = 10;
+
 /// The first wait after a failed write; each further one is twice as long.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 
@@ -107,9 +110,11 @@ impl AuditWriter {
             failures: AtomicU64::new(0),
         });
         let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || worker.run(stores.as_ref(), &now_us))?;
+        let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            // Writing can wait; a request that shares the core cannot. A refusal costs latency, nothing else.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+            worker.run(stores.as_ref(), &now_us);
+        })?;
         Ok(AuditWriter { shared, thread: Some(thread) })
     }
 
