@@ -1,14 +1,14 @@
 //! From the dispatcher's commands to lanes and callers, and back.
 
 use super::errors;
-use super::{Failed, Pipeline, Reply, State, micros, task_handles};
+use super::{Pipeline, Reply, State, micros};
 use crate::admit::{AdmitConfig, Admitted, Caller, Request};
 use crate::cache::{CacheKey, Missed, Results};
 use crate::dispatch::{Command, Demand, End, Event, Executor, JobId, LaneId, Settlement};
 use crate::records::AuditRecord;
 use crate::run::{Report, RunFailure, Task};
 use crate::settle::{Answer, Outcome, Settled, Timings};
-use offload_api::{Priority, Record, Style, Tensor};
+use offload_api::{ApiError, Priority, Record, Style, Tensor};
 use offload_core::{Cancel, Failure, Plan, Progress, Registered, TenantId};
 use serde_json::json;
 use std::sync::Arc;
@@ -82,7 +82,6 @@ impl Job {
     pub(super) fn of(missed: Missed, results: &Results, demand: &Demand) -> Job {
         let (admitted, key) = missed.into_parts();
         let (request, inputs, plan) = admitted.into_parts();
-        let (cancel, progress) = task_handles();
         Job {
             operation: request.operation,
             generation: results.current_generation(&request.caller.tenant),
@@ -90,8 +89,8 @@ impl Job {
             inputs,
             plan,
             key,
-            cancel,
-            progress,
+            cancel: Cancel::new(),
+            progress: Progress::new(),
             cpu_us: demand.cpu_us,
             device_us: demand.device_us.clone(),
             run: None,
@@ -154,7 +153,7 @@ pub(super) enum After {
         cache_hit: Option<bool>,
         bytes_in: u64,
         hash: String,
-        result: Result<Answer, Failed>,
+        result: Result<Answer, ApiError>,
     },
     RunInline(Box<Task>),
 }
@@ -377,7 +376,7 @@ impl Pipeline {
         cache_hit: Option<bool>,
         bytes_in: u64,
         hash: String,
-        result: Result<Answer, Failed>,
+        result: Result<Answer, ApiError>,
     ) {
         let result = result.map_err(|mut e| {
             e.request_id.clone_from(&waiter.request_id);
@@ -422,7 +421,7 @@ impl Pipeline {
     }
 }
 
-fn finish(waiter: Waiter, bytes_in: u64, hash: String, result: Result<Answer, Failed>) -> After {
+fn finish(waiter: Waiter, bytes_in: u64, hash: String, result: Result<Answer, ApiError>) -> After {
     let cache_hit = waiter.looked_up.then_some(false);
     After::Finish { waiter: Box::new(waiter), cache_hit, bytes_in, hash, result }
 }

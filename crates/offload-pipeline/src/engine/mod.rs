@@ -20,9 +20,9 @@ use crate::settle::{Answer, Observer, Outcome, Timings};
 pub use batch::{BatchItem, BatchReply, BatchRequest, BatchTicket};
 use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
-use offload_api::{ApiError, DeviceChoice};
+use offload_api::DeviceChoice;
 use offload_core::device::Device;
-use offload_core::{Cancel, DeviceNeed, Plan, Progress, Registry};
+use offload_core::{DeviceNeed, Plan, Registry};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -341,10 +341,3 @@ impl Drop for Pipeline {
 fn micros(d: Duration) -> u64 {
     d.as_micros().try_into().unwrap_or(u64::MAX)
 }
-
-fn task_handles() -> (Cancel, Progress) {
-    (Cancel::new(), Progress::new())
-}
-
-/// A failure of one request, before it has an id.
-type Failed = ApiError;
