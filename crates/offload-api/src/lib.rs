@@ -17,4 +17,4 @@ pub use envelope::{DependsOn, DeviceChoice, ENVELOPE_WORDS, Options, Priority, S
 pub use error::{ApiError, ErrorCode, Invalid};
 pub use record::{DatasetRef, OutputRef, Record, Source, Value};
 pub use schema::{Elem, Field, Kind, Schema, nearest};
-pub use tensor::{Buf, Data, Element, MAX_RANK, Shape, Tensor, TensorSpec};
+pub use tensor::{Buf, Data, Element, MAX_RANK, Memory, Shape, Tensor, TensorSpec};

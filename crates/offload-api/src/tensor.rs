@@ -1,7 +1,8 @@
 //! Dense row-major tensors over shared, immutable buffers.
 
 use crate::DType;
-use std::ops::Deref;
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// The largest number of dimensions a tensor may have.
@@ -10,35 +11,80 @@ pub const MAX_RANK: usize = 8;
 /// Extents of a tensor, outermost first.
 pub type Shape = Vec<usize>;
 
-/// A shared, immutable run of elements. Cloning copies a pointer, never the elements.
+/// Memory that a tensor may stand on: a request's body, a mapped file, shared memory.
 ///
-/// Where the elements live (the heap today, a mapped file or shared memory later) is private to this type.
-#[derive(Debug)]
-pub struct Buf<T>(Arc<Vec<T>>);
+/// `as_ref` gives the same bytes for as long as the value lives.
+pub trait Memory: AsRef<[u8]> + Send + Sync + 'static {}
+impl<M: AsRef<[u8]> + Send + Sync + 'static> Memory for M {}
+
+/// A shared, immutable run of elements. Cloning copies a pointer, never the elements.
+pub struct Buf<T>(Held<T>);
+
+enum Held<T> {
+    Own(Arc<Vec<T>>),
+    /// Bytes of `owner`, aligned for `T` and a whole number of elements long (checked when made).
+    View {
+        owner: Arc<dyn Memory>,
+        bytes: Range<usize>,
+        elements: PhantomData<T>,
+    },
+}
 
 impl<T> Clone for Buf<T> {
     fn clone(&self) -> Self {
-        Buf(Arc::clone(&self.0))
+        Buf(match &self.0 {
+            Held::Own(v) => Held::Own(Arc::clone(v)),
+            Held::View { owner, bytes, .. } => {
+                Held::View { owner: Arc::clone(owner), bytes: bytes.clone(), elements: PhantomData }
+            }
+        })
     }
 }
 
-impl<T> Deref for Buf<T> {
+impl<T: bytemuck::Pod> Deref for Buf<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        &self.0
+        match &self.0 {
+            Held::Own(v) => v,
+            Held::View { owner, bytes, .. } => bytemuck::cast_slice(&(**owner).as_ref()[bytes.clone()]),
+        }
+    }
+}
+
+impl<T: bytemuck::Pod + std::fmt::Debug> std::fmt::Debug for Buf<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
 impl<T> From<Vec<T>> for Buf<T> {
     fn from(v: Vec<T>) -> Self {
-        Buf(Arc::new(v))
+        Buf(Held::Own(Arc::new(v)))
     }
 }
 
-impl<T: Clone> Buf<T> {
+impl<T: bytemuck::Pod> Buf<T> {
+    /// The little-endian elements at `bytes` of `owner`: in place where they are aligned, copied otherwise. `None`
+    /// when the range is not inside of the memory or not a whole number of elements.
+    pub fn over(owner: Arc<dyn Memory>, bytes: Range<usize>) -> Option<Buf<T>> {
+        let part = (*owner).as_ref().get(bytes.clone())?;
+        if part.len() % size_of::<T>() != 0 {
+            return None;
+        }
+        if bytemuck::try_cast_slice::<u8, T>(part).is_ok() {
+            return Some(Buf(Held::View { owner, bytes, elements: PhantomData }));
+        }
+        let mut copied = vec![T::zeroed(); part.len() / size_of::<T>()];
+        bytemuck::cast_slice_mut(&mut copied).copy_from_slice(part);
+        Some(copied.into())
+    }
+
     /// The elements as a vector of one's own: moved out when nobody else holds them, copied otherwise.
     pub fn into_vec(self) -> Vec<T> {
-        Arc::try_unwrap(self.0).unwrap_or_else(|shared| (*shared).clone())
+        match self.0 {
+            Held::Own(v) => Arc::try_unwrap(v).unwrap_or_else(|shared| (*shared).clone()),
+            Held::View { .. } => self.to_vec(),
+        }
     }
 }
 
@@ -175,6 +221,20 @@ impl Tensor {
         (shape.len() <= MAX_RANK && n == data.len()).then_some(Tensor { shape, data })
     }
 
+    /// A tensor over the little-endian elements at `bytes` of `owner`: in place where they are aligned, copied
+    /// otherwise. `None` when the range does not hold exactly what `spec` says.
+    pub fn over(spec: TensorSpec, owner: Arc<dyn Memory>, bytes: Range<usize>) -> Option<Tensor> {
+        let data = match spec.dtype {
+            DType::F32 => Data::F32(Buf::over(owner, bytes)?),
+            DType::F64 => Data::F64(Buf::over(owner, bytes)?),
+            DType::I32 => Data::I32(Buf::over(owner, bytes)?),
+            DType::I64 => Data::I64(Buf::over(owner, bytes)?),
+            DType::U8 => Data::U8(Buf::over(owner, bytes)?),
+            DType::U64 => Data::U64(Buf::over(owner, bytes)?),
+        };
+        Tensor::from_data(spec.shape, data)
+    }
+
     /// A one-dimensional tensor.
     pub fn vector<T: Element>(elements: Vec<T>) -> Tensor {
         Tensor { shape: vec![elements.len()], data: T::wrap(elements.into()) }
@@ -229,5 +289,51 @@ impl PartialEq for Tensor {
         self.dtype() == other.dtype()
             && self.shape == other.shape
             && self.data.as_bytes() == other.data.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes whose first element lies `shift` bytes beyond an aligned address.
+    fn shifted(values: &[f32], shift: usize) -> (Arc<dyn Memory>, Range<usize>) {
+        let mut words = vec![0u64; values.len() / 2 + 2];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        bytes[shift..shift + 4 * values.len()].copy_from_slice(bytemuck::cast_slice(values));
+        struct Words(Vec<u64>);
+        impl AsRef<[u8]> for Words {
+            fn as_ref(&self) -> &[u8] {
+                bytemuck::cast_slice(&self.0)
+            }
+        }
+        (Arc::new(Words(words)), shift..shift + 4 * values.len())
+    }
+
+    #[test]
+    fn a_view_stands_on_aligned_memory_and_is_a_copy_elsewhere() {
+        let values = [1.0f32, -2.5, 3.25];
+        for (shift, in_place) in [(0, true), (4, true), (1, false), (3, false)] {
+            let (owner, bytes) = shifted(&values, shift);
+            let at = (*owner).as_ref()[bytes.start..].as_ptr();
+            let t = Tensor::over(TensorSpec::new(DType::F32, [3]), Arc::clone(&owner), bytes).unwrap();
+            assert_eq!(t.as_slice::<f32>().unwrap(), values);
+            assert_eq!(t.data().as_bytes().as_ptr() == at, in_place, "shift {shift}");
+            assert_eq!(t.clone().into_vec::<f32>().unwrap(), values);
+        }
+    }
+
+    #[test]
+    fn a_view_holds_what_its_spec_says() {
+        let (owner, bytes) = shifted(&[1.0, 2.0], 0);
+        let over = |shape: &[usize], range: Range<usize>| {
+            Tensor::over(TensorSpec::new(DType::F32, shape), Arc::clone(&owner), range).is_some()
+        };
+        assert!(over(&[2], bytes.clone()));
+        assert!(over(&[2, 0, 7], 0..0));
+        assert!(!over(&[3], bytes.clone()), "too few");
+        assert!(!over(&[1], 0..3), "part of an element");
+        assert!(!over(&[1 << 40], 0..1 << 42), "beyond the memory");
+        assert!(!over(&[usize::MAX, 2], bytes), "an overflowing shape");
     }
 }
