@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use offload_pipeline::records::{
-    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Keys, Page, SigningKeys, StoreError,
-    Stores, Tenants,
+    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Callbacks, Keys, Page, SigningKeys,
+    StoreError, Stores, Tasks, Tenants,
 };
 use offload_stores::MemoryStores;
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(20);
 
 /// A store that can be made to fail or to stand still, and that notes the sizes of its batches.
-#[derive(Default)]
 struct Faulty {
     memory: MemoryStores,
     state: Mutex<State>,
@@ -25,6 +24,12 @@ struct State {
     still: bool,
     entered: bool,
     batches: Vec<usize>,
+}
+
+impl Default for Faulty {
+    fn default() -> Self {
+        Faulty { memory: MemoryStores::new().unwrap(), state: Mutex::default(), changed: Condvar::new() }
+    }
 }
 
 impl Faulty {
@@ -56,6 +61,12 @@ impl Stores for Faulty {
     }
     fn audit(&self) -> &dyn Audit {
         self
+    }
+    fn tasks(&self) -> &dyn Tasks {
+        self.memory.tasks()
+    }
+    fn callbacks(&self) -> &dyn Callbacks {
+        self.memory.callbacks()
     }
     fn change_counter(&self) -> Result<u64, StoreError> {
         self.memory.change_counter()

@@ -63,8 +63,18 @@ fn the_directory_and_all_files_are_private() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected =
-        ["audit.db", "audit.db-shm", "audit.db-wal", "lock", "state.db", "state.db-shm", "state.db-wal"];
+    let expected = [
+        "audit.db",
+        "audit.db-shm",
+        "audit.db-wal",
+        "lock",
+        "state.db",
+        "state.db-shm",
+        "state.db-wal",
+        "tasks.db",
+        "tasks.db-shm",
+        "tasks.db-wal",
+    ];
     assert_eq!(names, expected);
 }
 

@@ -6,7 +6,7 @@ use offload_stores::suite::Open;
 use std::sync::Arc;
 
 fn fresh() -> Open {
-    let stores = MemoryStores::new();
+    let stores = MemoryStores::new().expect("memory");
     Box::new(move || Arc::new(stores.clone()) as Arc<dyn Stores>)
 }
 

@@ -1,5 +1,5 @@
-//! What outlives a process: tenants, API keys, signing keys, the audit trail, and the traits of the stores
-//! that keep them.
+//! What outlives a process: tenants, API keys, signing keys, tasks and their callbacks, the audit trail, and the
+//! traits of the stores that keep them.
 //!
 //! The traits are shaped for several nodes over one store. A mutation names the revision it was computed from
 //! and fails with [`StoreError::Conflict`] when another node was first; nothing here reads a clock, so every
@@ -8,14 +8,21 @@
 
 mod audit;
 mod audit_writer;
+mod callback;
 mod key;
 mod signing;
+mod task;
 mod tenant;
 
 pub use audit::{AUDIT_TEXT_BYTES_MAX, Audit, AuditFilter, AuditRecord};
 pub use audit_writer::{AuditWriter, AuditWriterConfig};
+pub use callback::{Callbacks, DeadCallback, Delivery, DueCallback};
 pub use key::{ApiKey, Keys, hash_key};
 pub use signing::{SigningKey, SigningKeys};
+pub use task::{
+    Claim, ClaimRequest, Claimed, Created, EndState, Idempotency, Task, TaskEnd, TaskFilter, TaskRequest,
+    TaskStatus, Tasks,
+};
 pub use tenant::{Quota, Tenant, Tenants};
 
 /// The most items that one page of a listing has; a larger `limit` is lowered to it, 0 is raised to 1.
@@ -67,6 +74,10 @@ pub trait Stores: Send + Sync {
     fn signing_keys(&self) -> &dyn SigningKeys;
     /// What was run.
     fn audit(&self) -> &dyn Audit;
+    /// What was promised.
+    fn tasks(&self) -> &dyn Tasks;
+    /// Who is told of its end.
+    fn callbacks(&self) -> &dyn Callbacks;
     /// A number that grows with every change to tenants, keys or signing keys by any process, and with nothing
     /// else. Cheap enough to poll many times a second: whoever caches records drops them when it moved. Read it
     /// *before* reading what is cached, so that a change in between is seen at the next poll.

@@ -3,18 +3,21 @@
 mod audit;
 mod records;
 
+use crate::sqlite::{self, tasks::TaskTables};
 use audit::Trail;
 use offload_pipeline::records::{
-    ApiKey, Audit, Keys, SigningKey, SigningKeys, StoreError, Stores, Tenant, Tenants,
+    ApiKey, Audit, Callbacks, Keys, SigningKey, SigningKeys, StoreError, Stores, Tasks, Tenant, Tenants,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A handle to stores in memory; a clone is another handle to the same ones, as another node would have.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryStores {
     state: Arc<Mutex<State>>,
     trail: Arc<Mutex<Trail>>,
+    /// In SQLite as well, without a file: their queries are what is worth testing.
+    tasks: Arc<TaskTables>,
 }
 
 #[derive(Default)]
@@ -28,8 +31,15 @@ struct State {
 
 impl MemoryStores {
     /// Empty stores.
-    pub fn new() -> Self {
-        Self::default()
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub fn new() -> Result<Self, StoreError> {
+        Ok(MemoryStores {
+            state: Arc::default(),
+            trail: Arc::default(),
+            tasks: Arc::new(sqlite::tasks_in_memory()?),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -56,6 +66,14 @@ impl Stores for MemoryStores {
 
     fn audit(&self) -> &dyn Audit {
         self
+    }
+
+    fn tasks(&self) -> &dyn Tasks {
+        &*self.tasks
+    }
+
+    fn callbacks(&self) -> &dyn Callbacks {
+        &*self.tasks
     }
 
     fn change_counter(&self) -> Result<u64, StoreError> {

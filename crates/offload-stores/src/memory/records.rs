@@ -52,7 +52,8 @@ impl Tenants for MemoryStores {
         state.tenants.remove(id);
         state.keys.retain(|_, key| key.tenant_id != id);
         state.changes += 1;
-        Ok(())
+        drop(state);
+        self.tasks.forget_tenant(id)
     }
 }
 

@@ -14,7 +14,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_RETRY: Duration = Duration::from_millis(5);
 
 /// What a database file holds and how much its writes matter.
-pub(super) struct Spec {
+pub(crate) struct Spec {
     /// The n-th brings schema version n to n + 1.
     pub(super) migrations: &'static [&'static str],
     /// Whether a write is forced to the disk before it is acknowledged.
@@ -24,9 +24,10 @@ pub(super) struct Spec {
 /// An open file, with a connection for each direction: in WAL mode a reader never waits for a writer, so looking
 /// up a key must not queue behind another thread's fsync.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     writer: Mutex<Connection>,
-    reader: Mutex<Connection>,
+    /// None where a second connection would see another database: in memory.
+    reader: Option<Mutex<Connection>>,
 }
 
 /// A [`rusqlite::Error`] or a [`StoreError`], so that `?` takes both.
@@ -60,7 +61,7 @@ impl Database {
             migrate(&mut writer, spec.migrations)?;
             let reader = connect(path, spec)?;
             reader.pragma_update(None, "query_only", true)?;
-            Ok(Database { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+            Ok(Database { writer: Mutex::new(writer), reader: Some(Mutex::new(reader)) })
         };
         // Where two processes make a new file a WAL database at once, SQLite does not wait for the timeout, since
         // both hold what the other needs: one is told at once, and has to begin again.
@@ -74,9 +75,20 @@ impl Database {
         }
     }
 
+    /// A database that is gone with the process.
+    pub(super) fn in_memory(spec: &Spec) -> Result<Self, StoreError> {
+        let open = || -> Result<Self, Failure> {
+            let mut writer = Connection::open_in_memory()?;
+            writer.pragma_update(None, "foreign_keys", true)?;
+            migrate(&mut writer, spec.migrations)?;
+            Ok(Database { writer: Mutex::new(writer), reader: None })
+        };
+        open().map_err(|failure| failure.error)
+    }
+
     /// Runs `f` on the reading connection.
     pub(super) fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, StoreError> {
-        f(&lock(&self.reader)).map_err(|failure| failure.error)
+        f(&lock(self.reader.as_ref().unwrap_or(&self.writer))).map_err(|failure| failure.error)
     }
 
     /// Runs `f` in a transaction that is alone in writing, committed if `f` succeeds.

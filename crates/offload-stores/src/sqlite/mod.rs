@@ -1,6 +1,7 @@
-//! The embedded stores: two SQLite databases in a data directory.
+//! The embedded stores: three SQLite databases in a data directory.
 //!
-//! `state.db` has tenants, keys and signing keys, and is on the disk before a call returns. `audit.db` is apart
+//! `state.db` has tenants, keys and signing keys, `tasks.db` tasks and callbacks; both are on the disk before a call
+//! returns. `audit.db` is apart
 //! because it is large, may be deleted, and trades the last moments before a power cut for speed.
 
 mod audit;
@@ -9,13 +10,15 @@ mod directory;
 mod keys;
 mod schema;
 mod signing;
+pub(crate) mod tasks;
 mod tenants;
 
 use database::Database;
-use offload_pipeline::records::{Audit, Keys, SigningKeys, StoreError, Stores, Tenants};
+use offload_pipeline::records::{Audit, Callbacks, Keys, SigningKeys, StoreError, Stores, Tasks, Tenants};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use tasks::TaskTables;
 
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct DataDir {
     state: Database,
+    tasks: TaskTables,
     audit: Database,
     /// Held for the lock on it, which the system releases when the process ends, however it ends.
     _lock: Option<File>,
@@ -85,6 +89,7 @@ impl DataDir {
         };
         Ok(DataDir {
             state: open("state.db", &schema::STATE)?,
+            tasks: TaskTables::new(open("tasks.db", &schema::TASKS)?),
             audit: open("audit.db", &schema::AUDIT)?,
             _lock: lock,
         })
@@ -108,6 +113,14 @@ impl Stores for DataDir {
         self
     }
 
+    fn tasks(&self) -> &dyn Tasks {
+        &self.tasks
+    }
+
+    fn callbacks(&self) -> &dyn Callbacks {
+        &self.tasks
+    }
+
     fn change_counter(&self) -> Result<u64, StoreError> {
         self.state.read(|db| {
             let counter = db
@@ -116,4 +129,9 @@ impl Stores for DataDir {
             database::from_column(counter)
         })
     }
+}
+
+/// Tasks that are gone with the process.
+pub(crate) fn tasks_in_memory() -> Result<TaskTables, StoreError> {
+    Ok(TaskTables::new(Database::in_memory(&schema::TASKS)?))
 }

@@ -12,6 +12,9 @@ pub(super) const STATE: Spec = Spec { migrations: &[STATE_1], durable: true };
 /// was pruned and given again would confuse cursors.
 pub(super) const AUDIT: Spec = Spec { migrations: &[AUDIT_1], durable: false };
 
+/// Tasks, what they run and what came of it, and callbacks. Apart from the others because of its size and its writes.
+pub(crate) const TASKS: Spec = Spec { migrations: &[TASKS_1], durable: true };
+
 const STATE_1: &str = "
 CREATE TABLE changes (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -81,4 +84,77 @@ CREATE TABLE audit (
 ) STRICT;
 CREATE INDEX audit_by_time ON audit (at_us);
 CREATE INDEX audit_by_tenant ON audit (tenant_id, at_us);
+";
+
+const TASKS_1: &str = "
+CREATE TABLE tasks (
+    id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    workload_type TEXT NOT NULL,
+    class INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    token INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    not_before_ms INTEGER NOT NULL,
+    deadline_ms INTEGER NOT NULL,
+    started_at_ms INTEGER,
+    finished_at_ms INTEGER,
+    request_id TEXT NOT NULL,
+    callback BLOB,
+    gpu_time_us INTEGER NOT NULL,
+    result_bytes INTEGER NOT NULL,
+    error TEXT,
+    node TEXT,
+    lease_until_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_queued ON tasks (tenant_id, class, created_at_ms, id) WHERE status = 'queued';
+CREATE INDEX tasks_running ON tasks (lease_until_ms) WHERE status = 'running';
+CREATE INDEX tasks_by_time ON tasks (created_at_ms, id);
+CREATE INDEX tasks_by_tenant ON tasks (tenant_id, created_at_ms, id);
+CREATE INDEX tasks_finished ON tasks (finished_at_ms) WHERE finished_at_ms IS NOT NULL;
+
+CREATE TABLE task_requests (
+    id TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    route TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE task_results (
+    id TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE idempotency (
+    tenant_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    task_id TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_task ON idempotency (task_id);
+
+CREATE TABLE callbacks (
+    webhook_id TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    task_id TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    url BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    token INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    due_at_ms INTEGER,
+    at_ms INTEGER NOT NULL,
+    error TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX callbacks_due ON callbacks (due_at_ms) WHERE status = 'due';
+CREATE INDEX callbacks_dead ON callbacks (at_ms, webhook_id) WHERE status = 'dead';
+CREATE INDEX callbacks_by_task ON callbacks (task_id);
+
+CREATE TABLE webhook_secrets (
+    tenant_id TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";

@@ -13,6 +13,10 @@ impl Tenants for DataDir {
         tenant.check()?;
         let tenant = Tenant { revision: 1, ..tenant.clone() };
         let quota = quota_text(&tenant.quota)?;
+        // What an earlier tenant of this id left behind, should its deletion have been cut off, is not this one's.
+        if <Self as Tenants>::get(self, &tenant.id)?.is_none() {
+            self.tasks.forget_tenant(&tenant.id)?;
+        }
         self.state.change(|db| {
             db.prepare_cached(
                 "INSERT INTO tenants (id, name, revision, created_at, suspended, quota)
@@ -83,7 +87,8 @@ impl Tenants for DataDir {
                 (0, Some(_)) => Err(StoreError::Conflict.into()),
                 _ => Ok(()),
             }
-        })
+        })?;
+        self.tasks.forget_tenant(id)
     }
 }
 

@@ -4,10 +4,12 @@
 //! The cases are plain functions that panic on the first thing that is wrong.
 
 pub mod audit;
+pub mod callbacks;
 pub mod hostile;
 pub mod keys;
 pub mod nodes;
 pub mod signing;
+pub mod tasks;
 pub mod tenants;
 
 use offload_api::Priority;
@@ -48,6 +50,27 @@ macro_rules! store_suite {
                 paging_is_stable_under_inserts,
                 pruning_is_by_age_and_then_by_rows,
                 a_batch_is_stored_whole_or_not_at_all,
+            }
+            tasks {
+                a_task_is_read_back_at_every_stage,
+                a_submission_under_a_key_is_made_once,
+                a_tenants_queue_is_bounded,
+                claims_are_by_class_then_by_turn_then_by_age,
+                concurrent_claims_share_nothing,
+                a_lost_claim_ends_nothing,
+                a_node_that_starts_anew_leaves_its_claims,
+                a_task_is_put_back,
+                cancelling_is_for_what_is_not_final,
+                a_dead_letter_is_retried,
+                old_tasks_expire_and_are_pruned,
+                listings_are_filtered_and_paged,
+                a_deleted_tenant_takes_its_tasks,
+            }
+            callbacks {
+                every_end_is_told_once_it_is_there,
+                a_delivery_is_tried_until_it_is_recorded,
+                a_callback_that_is_given_up_is_a_dead_letter,
+                a_tenant_has_one_secret,
             }
             hostile {
                 texts_are_kept_or_refused,
