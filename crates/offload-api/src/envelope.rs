@@ -116,6 +116,8 @@ pub struct Options {
     pub explain: bool,
     /// `workload_type`, which must match the route.
     pub workload_type: Option<String>,
+    /// `callback_url`: who is told of the end of a task.
+    pub callback_url: Option<String>,
 }
 
 /// Words at the top level of a request or an answer that no operation may use as a name.
@@ -144,6 +146,7 @@ pub const ENVELOPE_WORDS: &[&str] = &[
     "task_id",
     "status",
     "progress",
+    "result_url",
     "error",
     "message",
     "retryable",
@@ -151,11 +154,21 @@ pub const ENVELOPE_WORDS: &[&str] = &[
 ];
 
 /// The words of [`Options`], for suggestions.
-pub(crate) const OPTION_WORDS: &[&str] =
-    &["inputs", "priority", "timeout_ms", "cache", "depends_on", "device", "explain", "workload_type"];
+pub(crate) const OPTION_WORDS: &[&str] = &[
+    "inputs",
+    "priority",
+    "timeout_ms",
+    "cache",
+    "depends_on",
+    "device",
+    "explain",
+    "workload_type",
+    "callback_url",
+];
 
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
 const MAX_DEPENDS_ON: usize = 64;
+const MAX_URL_BYTES: usize = 2048;
 
 impl Options {
     /// Sets the option `word` from its JSON text; `false` when there is no such option.
@@ -244,6 +257,16 @@ impl Options {
                 let v = parse()?;
                 self.workload_type =
                     Some(v.as_str().ok_or_else(|| at("workload_type must be a text".into()))?.to_string());
+            }
+            "callback_url" => {
+                let v = parse()?;
+                let url = v.as_str().filter(|url| !url.is_empty() && url.len() <= MAX_URL_BYTES);
+                self.callback_url = Some(
+                    url.ok_or_else(|| {
+                        at(format!("callback_url must be a text of 1 to {MAX_URL_BYTES} bytes"))
+                    })?
+                    .to_string(),
+                );
             }
             _ => return Ok(false),
         }

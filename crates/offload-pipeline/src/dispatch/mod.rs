@@ -194,6 +194,21 @@ impl<P: Placer> Dispatcher<P> {
         }
     }
 
+    /// What a caller waits for; nothing once it is answered.
+    pub fn job_of(&self, waiter: WaiterId) -> Option<JobId> {
+        self.waiters.get(&waiter).map(|w| w.job)
+    }
+
+    /// Jobs queued in the class of a queued job and above, itself left out.
+    pub fn ahead_of(&self, job: JobId) -> usize {
+        match self.jobs.get(&job) {
+            Some(job) if job.state == State::Queued => {
+                (0..=job.class).map(|class| self.queues.len(class)).sum::<usize>().saturating_sub(1)
+            }
+            _ => 0,
+        }
+    }
+
     /// Jobs queued per class, after aging and raising; cheaper than a snapshot.
     pub fn queued(&self) -> [usize; 4] {
         std::array::from_fn(|class| self.queues.len(class))

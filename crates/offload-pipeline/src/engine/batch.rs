@@ -1,7 +1,7 @@
 //! Batches: items run in parallel, an item may use the outputs of earlier ones, and one failure does not spoil
 //! the others.
 
-use super::{Pipeline, Reply, Ticket};
+use super::{Pipeline, Reply, Standing, Ticket};
 use crate::admit::{Caller, Request};
 use crate::settle::Outcome;
 use offload_api::{ApiError, ErrorCode, Options, Record, Source, Style, Value};
@@ -61,6 +61,36 @@ impl BatchTicket {
     /// The outcomes have arrived; there is nothing left to cancel.
     pub fn answered(mut self) {
         self.0 = None;
+    }
+}
+
+impl BatchTicket {
+    /// How far the batch is: its items count alike.
+    pub fn standing(&self) -> Standing {
+        let Some(batch) = &self.0 else { return Standing::Ended };
+        let state = batch.lock();
+        let total = state.outcomes.len();
+        if state.left == 0 || total == 0 {
+            return Standing::Ended;
+        }
+        let (mut done, mut ahead) = (state.outcomes.iter().flatten().count() as f64, usize::MAX);
+        let mut started = done > 0.0;
+        for ticket in state.tickets.iter().flatten() {
+            match ticket.standing() {
+                Standing::Queued { ahead: a } => ahead = ahead.min(a),
+                Standing::Running(part) => {
+                    started = true;
+                    done += part;
+                }
+                // Its outcome is on its way.
+                Standing::Ended => started = true,
+            }
+        }
+        if started {
+            Standing::Running((done / total as f64).min(1.0))
+        } else {
+            Standing::Queued { ahead: if ahead == usize::MAX { 0 } else { ahead } }
+        }
     }
 }
 

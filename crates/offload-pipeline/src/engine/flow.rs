@@ -98,6 +98,16 @@ impl Job {
         }
     }
 
+    /// Microseconds it is expected to take on the CPU.
+    pub(super) fn expected_us(&self) -> f64 {
+        self.cpu_us
+    }
+
+    /// The fraction of its work that is done; `None` before it starts.
+    pub(super) fn progress(&self) -> Option<f64> {
+        self.run.as_ref().map(|_| self.progress.get())
+    }
+
     fn hash(&self) -> String {
         self.key.map(CacheKey::to_hex).unwrap_or_default()
     }

@@ -8,6 +8,7 @@ mod clock;
 mod errors;
 mod flow;
 mod lanes;
+mod standing;
 
 use crate::admit::{AdmitConfig, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
@@ -23,6 +24,7 @@ use lanes::{CpuLanes, DeviceSlot};
 use offload_api::DeviceChoice;
 use offload_core::device::Device;
 use offload_core::{DeviceNeed, Plan, Registry};
+pub use standing::{Quote, Standing};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
