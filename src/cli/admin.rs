@@ -3,7 +3,10 @@
 use clap::Subcommand;
 use offload_pipeline::records::{ApiKey, Stores, Tenant};
 use offload_server::auth::{KeyRequest, import_key, known_scopes, new_key, unix_now};
+use offload_server::callbacks::replace_secret;
+use offload_server::callbacks::signature::text_of;
 use offload_server::config::Config;
+use offload_server::service::vault;
 use offload_stores::DataDir;
 use std::error::Error;
 use std::io::Read;
@@ -144,7 +147,12 @@ pub enum Tenants {
         /// The new values as JSON
         quota: String,
     },
-    /// Delete a tenant and its keys
+    /// Make a new secret for a tenant's callbacks and print it, this once
+    WebhookSecret {
+        /// Its id
+        id: String,
+    },
+    /// Delete a tenant, its keys and its tasks
     Delete {
         /// Its id
         id: String,
@@ -196,6 +204,11 @@ impl Tenants {
                 tenant.quota = serde_json::from_value(merged)?;
                 tenants.update(&tenant)?;
                 println!("changed {id}");
+            }
+            Tenants::WebhookSecret { id } => {
+                tenants.get(&id)?.ok_or_else(|| absent(&id))?;
+                let secret = replace_secret(&stores, &vault(config)?, &id)?;
+                println!("webhook secret: {}", text_of(&secret));
             }
             Tenants::Delete { id } => {
                 let tenant = tenants.get(&id)?.ok_or_else(|| absent(&id))?;

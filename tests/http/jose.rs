@@ -78,6 +78,16 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
 
 type Big = Vec<u32>;
 
+/// The `webhook-signature` that Standard Webhooks asks for.
+pub fn webhook_signature(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> String {
+    let text = secret.strip_prefix("whsec_").expect("a secret").trim_end_matches('=');
+    let key = decode(&text.replace('+', "-").replace('/', "_"));
+    let signed = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
+    let digest = encode(&hmac_sha256(&key, &signed)).replace('-', "+").replace('_', "/");
+    // 32 bytes are 43 digits and a filler.
+    format!("v1,{digest}=")
+}
+
 fn big(bytes: &[u8], limbs: usize) -> Big {
     let mut out: Big = bytes.rchunks(4).map(|c| c.iter().fold(0, |n, b| n << 8 | u32::from(*b))).collect();
     out.resize(limbs, 0);

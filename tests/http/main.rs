@@ -5,4 +5,5 @@ mod design;
 mod hostile;
 mod jose;
 mod service;
+mod tasks;
 mod wire;

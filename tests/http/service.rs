@@ -193,6 +193,18 @@ impl Service {
         assert!(status.is_ok_and(|s| s.success()), "SIGTERM is sent");
     }
 
+    /// Ends the process as a crash would, and leaves its folder to the next.
+    pub fn kill(&mut self) -> Folder {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.leave()
+    }
+
+    /// Leaves the folder of a process that has ended to the next.
+    pub fn leave(&mut self) -> Folder {
+        std::mem::replace(&mut self.folder, Folder(PathBuf::new()))
+    }
+
     /// Waits for the end; also closes the log.
     pub fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + LIMIT;
@@ -227,6 +239,48 @@ impl Drop for Service {
             eprintln!("the service's log ended with:");
             tail.iter().rev().for_each(|l| eprintln!("  {l}"));
         }
+    }
+}
+
+/// A disk of a few megabytes.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where mounting is not allowed.
+    pub fn mount(bytes: u64) -> Option<SmallDisk> {
+        let folder = Folder::new();
+        let path = folder.0.clone();
+        std::mem::forget(folder);
+        let size = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).status();
+        let disk = SmallDisk(path);
+        mounted.is_ok_and(|s| s.success()).then_some(disk)
+    }
+
+    /// A folder on it.
+    pub fn folder(&self) -> Folder {
+        let path = self.0.join("service");
+        std::fs::create_dir(&path).expect("a folder");
+        Folder(path)
+    }
+
+    /// Takes all the room until the answer is dropped.
+    pub fn fill(&self) -> Folder {
+        let path = self.0.join("filler");
+        std::fs::create_dir(&path).expect("a folder");
+        let mut file = std::fs::File::create(path.join("file")).expect("a file");
+        let (large, small) = ([0u8; 65536], [0u8; 512]);
+        while file.write_all(&large).is_ok() {}
+        while file.write_all(&small).is_ok() {}
+        Folder(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a service may still be going down on it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 

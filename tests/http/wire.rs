@@ -177,6 +177,12 @@ impl Connection {
         self.read.is_empty() && matches!(self.more(), Ok(0) | Err(_)) && start.elapsed() < limit
     }
 
+    /// Everything until the other side ends the connection.
+    pub fn drain(&mut self) -> Vec<u8> {
+        while matches!(self.more(), Ok(1..)) {}
+        std::mem::take(&mut self.read)
+    }
+
     /// Sends a request and gives its answer; the connection stays.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.send(&request(method, path, headers, body)).expect("the request is sent");

@@ -80,6 +80,8 @@ codes! {
     NoGpuAvailable, "no_gpu_available", 503, true, "wait for Retry-After seconds, or ask for device auto";
     /// The queue is full, or the service is draining.
     Overloaded, "overloaded", 503, true, "wait for Retry-After seconds";
+    /// The disk that keeps what is promised is full.
+    StorageFull, "storage_full", 507, true, "try again later; an administrator makes room in store.data_dir";
     /// The machine can never hold the job.
     OutOfMemory, "out_of_memory", 507, false, "send a smaller job; details name the bytes needed and the budget";
 }

@@ -16,9 +16,11 @@
 
 mod request;
 mod retry;
+mod tasks;
 
 pub use request::CallOptions;
 pub use retry::Retry;
+pub use tasks::{Step, Task};
 
 use offload_api::{ApiError, Record};
 use serde::Deserialize;
@@ -166,13 +168,10 @@ impl GpuClient {
     }
 
     async fn post(&self, path: &str, body: &[u8], deadline: Instant) -> Result<Vec<u8>, ClientError> {
-        let token = self.token(deadline).await?;
         let request = self
-            .http
-            .post(format!("{}{path}", self.settings.endpoint))
-            .bearer_auth(token)
+            .request(reqwest::Method::POST, path, deadline)
+            .await?
             .header("content-type", "application/json")
-            .timeout(deadline.saturating_duration_since(Instant::now()))
             .body(body.to_vec());
         let answer = Self::answer(request).await;
         if let Err(ClientError::Service(e)) = &answer
@@ -182,6 +181,21 @@ impl GpuClient {
             *self.token.lock().await = None;
         }
         answer
+    }
+
+    /// A request with a token, to be answered before the deadline.
+    async fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        deadline: Instant,
+    ) -> Result<reqwest::RequestBuilder, ClientError> {
+        let token = self.token(deadline).await?;
+        Ok(self
+            .http
+            .request(method, format!("{}{path}", self.settings.endpoint))
+            .bearer_auth(token)
+            .timeout(deadline.saturating_duration_since(Instant::now())))
     }
 
     /// A token that is good for a while yet.
@@ -217,9 +231,13 @@ impl GpuClient {
         if status.is_success() {
             return Ok(bytes.into());
         }
-        match serde_json::from_slice::<ApiError>(&bytes) {
-            Ok(error) => Err(error.into()),
-            Err(_) => Err(ClientError::Protocol(format!("status {status} without an error body"))),
+        Err(Self::failure(status, &bytes))
+    }
+
+    fn failure(status: reqwest::StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<ApiError>(body) {
+            Ok(error) => error.into(),
+            Err(_) => ClientError::Protocol(format!("status {status} without an error body")),
         }
     }
 }

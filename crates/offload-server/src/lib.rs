@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod callbacks;
 pub mod config;
 pub mod echo;
 pub mod http;
 mod metrics;
 pub mod serve;
 pub mod service;
+pub mod tasks;

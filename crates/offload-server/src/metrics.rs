@@ -48,6 +48,9 @@ pub struct Metrics {
     cache_entries: Gauge,
     timeouts: Gauge,
     audit_dropped: Gauge,
+    tasks: Family<Labels, Counter>,
+    tasks_running: Gauge,
+    callbacks: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -86,6 +89,9 @@ impl Default for Metrics {
             running: register!("running_jobs", "Jobs running"),
             cache_bytes: register!("cache_size_bytes", "Bytes in the result cache"),
             cache_entries: register!("cache_entries", "Results in the result cache"),
+            tasks: register!("tasks", "Runs of tasks by how they ended"),
+            tasks_running: register!("tasks_running", "Tasks in the pipeline"),
+            callbacks: register!("callbacks", "Deliveries of callbacks by how they went"),
             timeouts: register!(
                 "timeouts_since_start",
                 "Requests whose time limit passed in the queue or while running"
@@ -143,9 +149,20 @@ impl Observer for Metrics {
 }
 
 impl Metrics {
+    /// A run of a task ended so.
+    pub fn task(&self, how: &str) {
+        self.tasks.get_or_create(&vec![("status", how.to_string())]).inc();
+    }
+
+    /// A callback's delivery went so.
+    pub fn callback(&self, how: &str) {
+        self.callbacks.get_or_create(&vec![("status", how.to_string())]).inc();
+    }
+
     /// The text Prometheus reads (exposition format 0.0.4).
-    pub fn render(&self, pipeline: &Pipeline, audit_dropped: u64) -> String {
+    pub fn render(&self, pipeline: &Pipeline, tasks_running: usize, audit_dropped: u64) -> String {
         let as_i64 = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
+        self.tasks_running.set(as_i64(tasks_running as u64));
         for (device, up) in pipeline.devices() {
             let d = device.descriptor();
             let labels = vec![("device_id", d.id.to_string()), ("device_name", d.name.clone())];

@@ -1,7 +1,7 @@
 //! `serve`: listens, and drains when it is told to stop.
 
 use crate::config::Config;
-use crate::http::routes;
+use crate::http::{AppState, routes};
 use crate::service::{self, StartError};
 use actix_cors::Cors;
 use actix_web::middleware::Condition;
@@ -11,7 +11,7 @@ use offload_core::Registry;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Blocking threads of each worker, for bodies too large for the worker itself.
 const BLOCKING_THREADS: usize = 8;
@@ -80,8 +80,8 @@ pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartE
         tracing::info!("draining");
         state.draining.store(true, Ordering::Relaxed);
         let patience = Duration::from_millis(state.config.server.drain_timeout_ms);
-        let (draining, pipeline) = (patience, state.pipeline.clone());
-        let drained = actix_web::web::block(move || pipeline.drain(draining)).await.unwrap_or(false);
+        let shared = state.clone();
+        let drained = actix_web::web::block(move || drain(&shared, patience)).await.unwrap_or(false);
         handle.stop(true).await;
         let _ = running.await;
         let audit = state.audit.clone();
@@ -96,6 +96,18 @@ pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartE
             Err(StartError(format!("work was still running {} ms after the signal", patience.as_millis())))
         }
     })
+}
+
+/// Callers get their answers; tasks go back into the store, for whoever runs next.
+fn drain(state: &AppState, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    state.tasks.stop();
+    let drained = state.pipeline.drain(patience);
+    // What is not given back in time is given back by the next start.
+    while !state.tasks.is_idle() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drained
 }
 
 async fn stop_signal() -> std::io::Result<()> {

@@ -1,9 +1,10 @@
 //! The parts put together: stores, directory, tokens, pipeline and state of a running service.
 
-use crate::auth::{Directory, KeyRequest, Tokens, known_scopes, new_key, unix_now};
+use crate::auth::{Directory, KeyRequest, Tokens, Vault, known_scopes, new_key, unix_now};
 use crate::config::Config;
 use crate::http::{AppState, Codec, openapi};
 use crate::metrics::Metrics;
+use crate::tasks::TaskDesk;
 use offload_core::Registry;
 use offload_core::device::Device;
 use offload_devices::test_device::{Faults, TestDevice};
@@ -170,7 +171,11 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
     let codec =
         Codec::start(cores, config.run.niceness / 4).map_err(|e| StartError::because("threads", e))?;
     let openapi = openapi::document(&registry).to_string();
+    let vault = vault(&config)?;
+    let tasks = TaskDesk::new(node(&config));
     let state = Arc::new(AppState {
+        vault,
+        tasks,
         config,
         registry,
         pipeline,
@@ -184,8 +189,22 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         inflight_bytes: AtomicU64::new(0),
         draining: AtomicBool::new(false),
     });
+    TaskDesk::start(&state).map_err(|e| StartError::because("the tasks", e))?;
+    crate::callbacks::start(&state).map_err(|e| StartError::because("callbacks", e))?;
     watch_stores(&state).map_err(|e| StartError::because("the store's watch", e))?;
     Ok(Service { state, dev_key })
+}
+
+/// The vault that the settings name.
+///
+/// # Errors
+/// When its key cannot be read or made.
+pub fn vault(config: &Config) -> Result<Vault, StartError> {
+    let path = match config.store.seal_key.as_str() {
+        "" => Path::new(&config.store.data_dir).join("seal.key"),
+        path => path.into(),
+    };
+    Vault::open(&path).map_err(|e| StartError::because("store.seal_key", e))
 }
 
 /// Keeps the directory fresh and the signing keys rotated, on a thread that ends with the service.

@@ -7,6 +7,7 @@ mod caching;
 mod process;
 mod requests;
 mod signatures;
+mod single_flight;
 
 const MULTIPLY: &str = "/api/v1/workloads/matrix/multiply";
 const BATCH: &str = "/api/v1/workloads/batch";

@@ -52,8 +52,8 @@ pub trait Callbacks: Send + Sync {
     /// Claims callbacks that are due, at most `limit`, for `lease_ms`.
     fn claim_due(&self, now_ms: u64, lease_ms: u64, limit: usize) -> Result<Vec<DueCallback>, StoreError>;
 
-    /// Records how a delivery went; one whose token is old is not recorded.
-    fn record(&self, callback: &DueCallback, delivery: &Delivery, at_ms: u64) -> Result<(), StoreError>;
+    /// Records how deliveries went, all or none of them; one whose token is old is not recorded.
+    fn record(&self, deliveries: &[(DueCallback, Delivery)], at_ms: u64) -> Result<(), StoreError>;
 
     /// Callbacks that were given up, of a tenant or of all, newest first.
     fn dead(

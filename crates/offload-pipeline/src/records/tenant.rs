@@ -48,6 +48,9 @@ pub struct Quota {
     pub max_dataset_bytes: u64,
     /// The operation families it may run; none means all.
     pub allowed_families: Option<Vec<String>>,
+    /// The only hosts its callbacks may go to, inside ones included (`*.example.com` for those below a domain); none
+    /// means every public one.
+    pub callback_hosts: Option<Vec<String>>,
     /// A more urgent job is lowered to this; default high, so that realtime has to be granted.
     pub max_priority: Priority,
 }
@@ -62,6 +65,7 @@ impl Default for Quota {
             max_requests_per_minute: 1000,
             max_dataset_bytes: 64 * GIB,
             allowed_families: None,
+            callback_hosts: None,
             max_priority: Priority::High,
         }
     }
@@ -93,7 +97,14 @@ impl Tenant {
         if families.len() > 64 {
             return Err(StoreError::Invalid("quota.allowed_families has more than 64 entries".to_owned()));
         }
-        families.iter().try_for_each(|f| check_identifier("quota.allowed_families", f, "_"))
+        families.iter().try_for_each(|f| check_identifier("quota.allowed_families", f, "_"))?;
+        let hosts = self.quota.callback_hosts.as_deref().unwrap_or_default();
+        if hosts.len() > 256 || hosts.iter().any(|h| h.is_empty() || h.len() > 255 || !h.is_ascii()) {
+            return Err(StoreError::Invalid(
+                "quota.callback_hosts has at most 256 entries of 1 to 255 ascii characters".to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -4,11 +4,13 @@ mod directory;
 mod keys;
 mod scopes;
 mod tokens;
+mod vault;
 
 pub use directory::{Directory, Identity};
 pub use keys::{KeyRequest, import_key, new_key};
 pub use scopes::{ADMIN, METRICS, known_scopes};
 pub use tokens::{TokenError, Tokens};
+pub use vault::{Vault, VaultError};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -5,7 +5,9 @@ mod layers;
 mod settings;
 
 pub use layers::{ConfigError, Layers};
-pub use settings::{Admit, Auth, Cache, Config, Dispatch, Log, Place, Run, Server, Settle, Store};
+pub use settings::{
+    Admit, Auth, Cache, Callbacks, Config, Dispatch, Log, Place, Run, Server, Settle, Store, Tasks,
+};
 
 /// The defaults, with every key's unit and meaning.
 pub const DEFAULTS: &str = include_str!("../../../../config/offload.toml");

@@ -15,6 +15,8 @@ pub struct Config {
     pub place: Place,
     pub run: Run,
     pub settle: Settle,
+    pub tasks: Tasks,
+    pub callbacks: Callbacks,
     pub store: Store,
     pub log: Log,
 }
@@ -109,8 +111,33 @@ pub struct Settle {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Tasks {
+    pub max_running: usize,
+    pub max_attempts: u32,
+    pub max_restarts: u32,
+    pub default_timeout_ms: u64,
+    pub lease_ms: u64,
+    pub retention_seconds: u64,
+    pub max_result_bytes: u64,
+    pub inline_result_bytes: u64,
+    pub max_streams: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callbacks {
+    pub allow_http: bool,
+    pub max_attempts: u32,
+    pub first_retry_ms: u64,
+    pub max_retry_ms: u64,
+    pub timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Store {
     pub data_dir: String,
+    pub seal_key: String,
     pub node: String,
 }
 

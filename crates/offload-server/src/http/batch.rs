@@ -2,7 +2,7 @@
 
 use super::body;
 use super::exchange::Exchange;
-use super::submit::find;
+use super::submit::operation;
 use super::{AppState, identify, render};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,13 +14,12 @@ use offload_pipeline::settle::Outcome;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// What may be asked of a batch as a whole.
-const OPTIONS: [&str; 5] = ["priority", "timeout_ms", "cache", "depends_on", "device"];
+const OPTIONS: [&str; 6] = ["priority", "timeout_ms", "cache", "depends_on", "device", "callback_url"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,21 +76,7 @@ async fn run(
     let outcomes = outcomes.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the batch was lost"))?;
     ticket.answered();
     let id = exchange.id.clone();
-    let render = move || {
-        let mut out = b"{\"results\":[".to_vec();
-        for (index, outcome) in outcomes.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            render::item(index, outcome, &mut out);
-        }
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "],\"total_time_us\":{},\"request_id\":", received.elapsed().as_micros());
-        offload_api::json::write_string(&id, &mut out);
-        out.push(b'}');
-        out
-    };
-    state.codec.run(render).await
+    state.codec.run(move || render::batch(&outcomes, &id, received)).await
 }
 
 fn start(
@@ -101,6 +86,22 @@ fn start(
     id: String,
     received: Instant,
 ) -> Result<(BatchTicket, oneshot::Receiver<Vec<Outcome>>), ApiError> {
+    let (options, items) = parse(state, body)?;
+    if options.callback_url.is_some() {
+        return Err(super::submit::callback_of_no_task());
+    }
+    let (sender, outcomes) = oneshot::channel();
+    let batch = BatchRequest { id, caller, options, items, received, decode: received.elapsed() };
+    // A receiver that is gone belongs to a connection that is gone.
+    let ticket = state.pipeline.submit_batch(batch, Box::new(move |o| drop(sender.send(o))));
+    Ok((ticket, outcomes))
+}
+
+/// What a batch's body asks for as a whole, and its items. An item that cannot be run says so in its place.
+///
+/// # Errors
+/// When the body is no batch.
+pub fn parse(state: &AppState, body: &[u8]) -> Result<(Options, Vec<BatchItem>), ApiError> {
     let malformed =
         |e: serde_json::Error| Invalid::new("", format!("the batch is not valid json: {}", describe(&e)));
     let Members(top) = serde_json::from_slice(body).map_err(malformed)?;
@@ -131,11 +132,7 @@ fn start(
         .into());
     }
     let items = items.iter().enumerate().map(|(i, text)| item(state, text.get(), i)).collect();
-    let (sender, outcomes) = oneshot::channel();
-    let batch = BatchRequest { id, caller, options, items, received, decode: received.elapsed() };
-    // A receiver that is gone belongs to a connection that is gone.
-    let ticket = state.pipeline.submit_batch(batch, Box::new(move |o| drop(sender.send(o))));
-    Ok((ticket, outcomes))
+    Ok((options, items))
 }
 
 fn item(state: &AppState, text: &str, index: usize) -> BatchItem {
@@ -148,7 +145,7 @@ fn item(state: &AppState, text: &str, index: usize) -> BatchItem {
         return Err(malformed("it is no object").into());
     }
     let item: Item<'_> = serde_json::from_str(text).map_err(|e| malformed(&describe(&e)))?;
-    let operation = find(&state.registry, &item.r#type, &item.operation)?;
+    let operation = operation(&state.registry, &item.r#type, &item.operation)?;
     let pointer = format!("/workloads/{index}/inputs");
     Ok((operation, decode_inputs(item.inputs.get().as_bytes(), &operation.schema, &pointer)?))
 }

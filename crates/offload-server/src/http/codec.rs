@@ -30,6 +30,11 @@ impl Codec {
             .map(Codec)
     }
 
+    /// Has one of the threads run `f`, and does not wait for it.
+    pub fn spawn(&self, f: impl FnOnce() + Send + 'static) {
+        self.0.spawn(f);
+    }
+
     /// Runs `f` on one of the threads.
     ///
     /// # Errors

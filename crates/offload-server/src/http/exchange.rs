@@ -89,6 +89,26 @@ impl Exchange {
         self.builder(status).content_type(content_type).body(body.into())
     }
 
+    /// An answer without a body.
+    pub fn empty(&self, status: u16) -> HttpResponse {
+        self.log(status, None);
+        self.builder(status).finish()
+    }
+
+    /// An answer that goes on as long as the stream does. No cache may keep it, and no proxy hold it back.
+    pub fn stream<E: Into<Box<dyn std::error::Error>> + 'static>(
+        &self,
+        content_type: &'static str,
+        stream: impl futures_util::Stream<Item = Result<actix_web::web::Bytes, E>> + 'static,
+    ) -> HttpResponse {
+        self.log(200, None);
+        self.builder(200)
+            .content_type(content_type)
+            .insert_header(("Cache-Control", "no-store"))
+            .insert_header(("X-Accel-Buffering", "no"))
+            .streaming(stream)
+    }
+
     /// An answer of this JSON.
     pub fn json(&self, status: u16, body: &serde_json::Value) -> HttpResponse {
         self.answer(status, "application/json", body.to_string())

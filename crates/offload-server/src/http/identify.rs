@@ -103,7 +103,12 @@ pub fn store_error(e: &StoreError) -> ApiError {
         StoreError::NotFound => ApiError::new(ErrorCode::NotFound, "there is no such thing"),
         StoreError::AlreadyExists => ApiError::new(ErrorCode::Conflict, "it exists already"),
         StoreError::Invalid(text) => offload_api::Invalid::new("", text.clone()).into(),
-        StoreError::Full | StoreError::Corrupt(_) | StoreError::Io(_) => {
+        StoreError::Full => {
+            tracing::error!("the store's disk is full");
+            ApiError::new(ErrorCode::StorageFull, "the service's disk is full; nothing was changed")
+                .retry_after_ms(10_000)
+        }
+        StoreError::Corrupt(_) | StoreError::Io(_) => {
             tracing::error!(error = %e, "the store failed");
             ApiError::new(ErrorCode::Internal, "the store failed; the log has the cause")
         }

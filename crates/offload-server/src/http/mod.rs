@@ -1,7 +1,7 @@
 //! The HTTP edge: bytes in, pipeline, bytes out. Only this module knows status numbers and headers.
 
 mod admin;
-mod batch;
+pub(crate) mod batch;
 mod body;
 mod codec;
 mod docs;
@@ -9,12 +9,16 @@ mod exchange;
 mod identify;
 mod meta;
 pub mod openapi;
-mod render;
+pub(crate) mod render;
 mod state;
+mod stream;
 mod submit;
+mod tasks;
 
 pub use codec::Codec;
+pub use identify::store_error;
 pub use state::AppState;
+pub use submit::operation;
 
 use actix_web::web;
 use std::fmt::Write;
@@ -56,7 +60,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
     app.service(
         web::scope(&format!("{BASE}/workloads"))
             .service(resource!("/batch", post => batch::submit))
+            .service(resource!("/batch/async", post => tasks::submit_batch))
             .service(resource!("/{family}/{operation}", post => submit::submit))
+            .service(resource!("/{family}/{operation}/async", post => tasks::submit))
             .default_service(web::to(exchange::not_found)),
     );
     for base in ["", BASE] {
@@ -77,10 +83,19 @@ pub fn routes(app: &mut web::ServiceConfig) {
             .service(resource!("/cost-model", get => meta::cost_model))
             .service(resource!("/cache", delete => admin::drop_cache))
             .service(resource!("/cache/invalidate", post => admin::invalidate))
+            .service(resource!("/tasks", get => tasks::list))
+            .service(resource!("/tasks/{task}", get => tasks::get, delete => tasks::cancel))
+            .service(resource!("/tasks/{task}/result", get => tasks::result))
+            .service(resource!("/tasks/{task}/retry", post => tasks::retry))
+            .service(resource!("/tasks/{task}/ticket", post => tasks::ticket))
+            .service(resource!("/tasks/{task}/stream", get => stream::events))
+            .service(resource!("/tasks/{task}/ws", get => stream::socket))
+            .service(resource!("/dead-letters", get => tasks::dead_letters))
             .service(resource!("/audit", get => admin::audit))
             .service(resource!("/tenants", get => admin::list_tenants, post => admin::create_tenant))
             .service(resource!("/tenants/{tenant}",
                 get => admin::get_tenant, put => admin::update_tenant, delete => admin::delete_tenant))
+            .service(resource!("/tenants/{tenant}/webhook-secret", post => tasks::webhook_secret))
             .service(resource!("/tenants/{tenant}/keys", get => admin::list_keys, post => admin::create_key))
             .service(resource!("/tenants/{tenant}/keys/{key}", delete => admin::revoke_key))
             .default_service(web::to(exchange::not_found)),

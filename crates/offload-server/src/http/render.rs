@@ -81,8 +81,24 @@ fn result(answer: &Answer, out: &mut Vec<u8>) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The body of a batch's answer.
+pub fn batch(outcomes: &[Outcome], request_id: &str, received: Instant) -> Vec<u8> {
+    let mut out = b"{\"results\":[".to_vec();
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item(index, outcome, &mut out);
+    }
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "],\"total_time_us\":{},\"request_id\":", received.elapsed().as_micros());
+    write_string(request_id, &mut out);
+    out.push(b'}');
+    out
+}
+
 /// One item of a batch's answer.
-pub fn item(index: usize, outcome: &Outcome, out: &mut Vec<u8>) {
+fn item(index: usize, outcome: &Outcome, out: &mut Vec<u8>) {
     let error = match &outcome.result {
         Err(e) => e.clone(),
         Ok(answer) => {

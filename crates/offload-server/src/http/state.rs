@@ -1,8 +1,9 @@
 //! What every handler can reach.
 
-use crate::auth::{Directory, Tokens};
+use crate::auth::{Directory, Tokens, Vault};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::tasks::TaskDesk;
 use offload_core::Registry;
 use offload_pipeline::admit::RateLimiter;
 use offload_pipeline::engine::Pipeline;
@@ -28,6 +29,10 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// The audit log.
     pub audit: Arc<AuditWriter>,
+    /// What keeps secrets on the disk.
+    pub vault: Vault,
+    /// The tasks that run here.
+    pub tasks: TaskDesk,
     /// Threads for large bodies.
     pub codec: super::Codec,
     /// The API description, rendered once.

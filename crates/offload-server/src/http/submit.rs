@@ -7,7 +7,7 @@ use super::{AppState, identify, render};
 use actix_web::web::{Bytes, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::json::{Decoded, decode_request};
-use offload_api::{ApiError, ErrorCode, Style};
+use offload_api::{ApiError, ErrorCode, Invalid, Style};
 use offload_core::{Registered, Registry};
 use offload_pipeline::admit::{Caller, Request};
 use offload_pipeline::engine::Ticket;
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 ///
 /// # Errors
 /// `unknown_operation`, with the nearest name.
-pub fn find(registry: &Registry, family: &str, name: &str) -> Result<&'static Registered, ApiError> {
+pub fn operation(registry: &Registry, family: &str, name: &str) -> Result<&'static Registered, ApiError> {
     registry.find(family, name).ok_or_else(|| {
         let nearest = registry.nearest(family, name);
         let hint = nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default();
@@ -29,6 +29,21 @@ pub fn find(registry: &Registry, family: &str, name: &str) -> Result<&'static Re
         ApiError::new(ErrorCode::UnknownOperation, format!("there is no operation {shown}{hint}"))
             .with_details(json!({"nearest": nearest.into_iter().collect::<Vec<_>>()}))
     })
+}
+
+/// The operation of that name, and whether the caller may run it: asked before a body is read.
+///
+/// # Errors
+/// `unknown_operation`, `insufficient_scope` or `workload_not_allowed`.
+pub fn permitted(
+    state: &AppState,
+    caller: &Caller,
+    family: &str,
+    name: &str,
+) -> Result<&'static Registered, ApiError> {
+    let operation = operation(&state.registry, family, name)?;
+    state.pipeline.gate().authorize(caller, operation)?;
+    Ok(operation)
 }
 
 /// Handles a submission.
@@ -53,8 +68,7 @@ async fn run(
     exchange: &mut Exchange,
 ) -> Result<Vec<u8>, ApiError> {
     let caller = identify::caller(state, request, exchange)?;
-    let operation = find(&state.registry, family, name)?;
-    state.pipeline.gate().authorize(&caller, operation)?;
+    let operation = permitted(state, &caller, family, name)?;
     let body = body::read(state, request, payload).await?;
     let received = Instant::now();
     let id = exchange.id.clone();
@@ -93,12 +107,21 @@ fn start(
     received: Instant,
 ) -> Result<Started, ApiError> {
     let Decoded { style, options, inputs } = decode_request(body, &operation.schema)?;
+    if options.callback_url.is_some() {
+        return Err(callback_of_no_task());
+    }
     let decode = received.elapsed();
     let request = Request { id, caller, operation, options, style, inputs, received, decode };
     let (sender, outcome) = oneshot::channel();
     // A receiver that is gone belongs to a connection that is gone.
     let ticket = state.pipeline.submit(request, Box::new(move |o| drop(sender.send(o))));
     Ok((style, ticket, outcome))
+}
+
+/// Who asked for a callback waits for the answer already.
+pub fn callback_of_no_task() -> ApiError {
+    Invalid::new("/callback_url", "callback_url is for tasks; submit to the path with /async at its end")
+        .into()
 }
 
 /// Runs `f` on a thread that may block.

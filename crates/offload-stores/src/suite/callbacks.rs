@@ -14,6 +14,10 @@ fn due(stores: &dyn Stores, now_ms: u64) -> Vec<DueCallback> {
     stores.callbacks().claim_due(now_ms, 100, 10).expect("claimed")
 }
 
+fn record(stores: &dyn Stores, callback: &DueCallback, delivery: Delivery, at_ms: u64) {
+    stores.callbacks().record(&[(callback.clone(), delivery)], at_ms).expect("recorded");
+}
+
 /// Whatever the end is; not before; not for whoever asked for none.
 pub fn every_end_is_told_once_it_is_there(open: &Open) {
     let stores = open();
@@ -47,14 +51,11 @@ pub fn a_delivery_is_tried_until_it_is_recorded(open: &Open) {
     assert_eq!(due(stores.as_ref(), 5099), []);
     let second = due(stores.as_ref(), 5100);
     assert_eq!((&second[0].webhook_id, second[0].attempts), (&first[0].webhook_id, 2));
-    stores.callbacks().record(&first[0], &Delivery::Done, 5150).expect("recorded");
-    stores
-        .callbacks()
-        .record(&second[0], &Delivery::Again(8000, "refused".to_owned()), 5160)
-        .expect("recorded");
+    record(stores.as_ref(), &first[0], Delivery::Done, 5150);
+    record(stores.as_ref(), &second[0], Delivery::Again(8000, "refused".to_owned()), 5160);
     assert_eq!(due(stores.as_ref(), 7999), []);
     let third = due(stores.as_ref(), 8000);
-    stores.callbacks().record(&third[0], &Delivery::Done, 8001).expect("recorded");
+    record(stores.as_ref(), &third[0], Delivery::Done, 8001);
     assert_eq!(due(stores.as_ref(), 99_000), []);
     assert_eq!(stores.tasks().prune(99_000), Ok(1));
 }
@@ -67,8 +68,7 @@ pub fn a_callback_that_is_given_up_is_a_dead_letter(open: &Open) {
     }
     assert_eq!(stores.tasks().prune(99_000), Ok(0), "callbacks are due");
     for (i, callback) in due(stores.as_ref(), 6000).iter().enumerate() {
-        let dead = Delivery::Dead("status 500".to_owned());
-        stores.callbacks().record(callback, &dead, 7000 + i as u64).expect("recorded");
+        record(stores.as_ref(), callback, Delivery::Dead("status 500".to_owned()), 7000 + i as u64);
     }
     assert_eq!(due(stores.as_ref(), 99_000), []);
     let all = all_pages(|cursor| stores.callbacks().dead(None, cursor, 2), |_| {});

@@ -21,6 +21,7 @@ pub fn created_tenants_are_read_back(open: &Open) {
             max_requests_per_minute: 2,
             max_dataset_bytes: 3,
             allowed_families: Some(vec!["matrix".to_owned(), "time_series".to_owned()]),
+            callback_hosts: Some(vec!["*.example.com".to_owned(), "10.0.0.7".to_owned()]),
             max_priority: Priority::Realtime,
         },
     };

@@ -34,25 +34,24 @@ impl Callbacks for TaskTables {
         })
     }
 
-    fn record(&self, callback: &DueCallback, delivery: &Delivery, at_ms: u64) -> Result<(), StoreError> {
-        let (status, due, error) = match delivery {
-            Delivery::Done => ("done", None, None),
-            Delivery::Again(at, error) => ("due", Some(to_column(*at)), Some(error)),
-            Delivery::Dead(error) => ("dead", None, Some(error)),
-        };
+    fn record(&self, deliveries: &[(DueCallback, Delivery)], at_ms: u64) -> Result<(), StoreError> {
+        if deliveries.is_empty() {
+            return Ok(());
+        }
         self.db.write(|db| {
-            db.prepare_cached(
+            let mut statement = db.prepare_cached(
                 "UPDATE callbacks SET status = ?3, due_at_ms = ?4, error = ?5, at_ms = ?6
                  WHERE webhook_id = ?1 AND token = ?2",
-            )?
-            .execute((
-                &callback.webhook_id,
-                to_column(callback.token),
-                status,
-                due,
-                error,
-                to_column(at_ms),
-            ))?;
+            )?;
+            for (callback, delivery) in deliveries {
+                let (status, due, error) = match delivery {
+                    Delivery::Done => ("done", None, None),
+                    Delivery::Again(at, error) => ("due", Some(to_column(*at)), Some(error)),
+                    Delivery::Dead(error) => ("dead", None, Some(error)),
+                };
+                let (id, token) = (&callback.webhook_id, to_column(callback.token));
+                statement.execute((id, token, status, due, error, to_column(at_ms)))?;
+            }
             Ok(())
         })
     }
