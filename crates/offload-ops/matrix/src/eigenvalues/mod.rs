@@ -2,6 +2,9 @@
 
 mod cases;
 mod cpu;
+mod divide;
+mod general;
+mod symmetric;
 
 use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
 use crate::kernel::stack::Stack;
@@ -44,7 +47,7 @@ impl Operation for Eigenvalues {
         About {
             family: "matrix",
             name: "eigenvalues",
-            version: 1,
+            version: 2,
             summary: "The eigenvalues, and eigenvectors where asked for, of a square matrix or of each of a stack",
             doc: include_str!("doc.md"),
             default_priority: Priority::Medium,

@@ -37,6 +37,23 @@ impl<'a> Run<'a> {
         Run { ctx, par: Par::Seq, share: None, total: 1.0, done: Cell::new(0.0) }
     }
 
+    /// A part of a computation, beside other parts, on that many threads. It looks at the cancel flag, and its
+    /// progress is counted by whoever waits for it.
+    pub(crate) fn part(ctx: &'a Context, threads: usize) -> Run<'a> {
+        let par = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
+        Run { ctx, par, share: None, total: 1.0, done: Cell::new(0.0) }
+    }
+
+    /// What parts are made from.
+    pub(crate) fn context(&self) -> &'a Context {
+        self.ctx
+    }
+
+    /// How many threads it may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.par.degree()
+    }
+
     /// The threads it may use.
     pub(crate) fn par(&self) -> Par {
         self.par
