@@ -4,7 +4,12 @@ mod cases;
 mod cpu;
 mod divide;
 mod general;
+mod schur;
+mod small;
+mod swap;
+mod sweep;
 mod symmetric;
+mod vectors;
 
 use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
 use crate::kernel::stack::Stack;

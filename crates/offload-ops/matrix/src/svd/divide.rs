@@ -274,7 +274,7 @@ fn join<T: Real>(
         // The middle row's own entry last, so that the others are one block.
         merge::unit_columns(run, band, k, |c, p| {
             if p + 1 == k {
-                return if k == 1 { 1.0 } else { -1.0 };
+                return if k == 1 { 1f64.copysign(z[middle]) } else { -1.0 };
             }
             let i = packed.order[p];
             poles[i] * entry(i, from + c)
