@@ -2,6 +2,8 @@
 //! Byers and Mathias (SIAM J. Matrix Anal. Appl. 23, 2002, parts I and II). The work is done in small windows, whose
 //! transformations reach the rest of the matrix as products, and the job can stop between those.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use super::small;
 use super::swap::{height, move_up};
 use super::sweep::sweep;

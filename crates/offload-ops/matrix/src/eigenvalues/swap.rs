@@ -1,5 +1,7 @@
 //! Neighbouring blocks of a quasi-triangular matrix change places: Bai and Demmel (Linear Algebra Appl. 186, 1993).
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use crate::kernel::real::Real;
 use faer::{Mat, MatMut, MatRef};
 

@@ -2,6 +2,8 @@
 //! bottom in windows. Within a window every step is done at once; what lies beside it gets the window's whole turn as
 //! a product.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use super::schur::{Active, Pair};
 use crate::kernel::real::Real;
 use crate::kernel::run::Run;

@@ -189,9 +189,11 @@ mod tests {
         rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(f)
     }
 
+    /// `LOOKS_EXTENT=2000` measures larger ones.
     #[test]
     fn a_spectrum_is_computed_in_many_small_pieces() {
-        for (name, op, inputs) in jobs(640) {
+        let extent = std::env::var("LOOKS_EXTENT").ok().and_then(|n| n.parse().ok()).unwrap_or(640);
+        for (name, op, inputs) in jobs(extent) {
             let (looks, longest, all) = in_one_thread(|| {
                 looks::count(|| {
                     op.cpu(inputs, &Context::default()).unwrap();

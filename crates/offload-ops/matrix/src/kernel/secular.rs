@@ -5,6 +5,8 @@
 //! A zero is kept as its distance from the nearer pole, which is what makes differences to all poles exact. The
 //! iteration is that of Bunch, Nielsen and Sorensen (Numer. Math. 31, 1978), held within a bracket.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 /// Which of the two functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -2,6 +2,8 @@
 //! Sorensen (J. Comput. Appl. Math. 27, 1989). Half of the work is products with the part that is not reduced yet, one
 //! for each column, and the job can stop after each.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use super::real::Real;
 use super::run::Run;
 use super::vector::{add_scaled, dot, symmetric_times};

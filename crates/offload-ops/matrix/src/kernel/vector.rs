@@ -1,5 +1,7 @@
 //! Products with vectors, written so that the compiler turns them into the widest instructions the machine has.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use super::real::Real;
 
 /// Elements that are in work at once.

@@ -43,8 +43,16 @@ pub(crate) fn spectral_limit(field: &'static str, s: Stack) -> Result<(), Reject
 
 /// Operations of singular values without vectors.
 pub(crate) fn values_work(m: usize, n: usize) -> f64 {
-    let (long, short) = (m.max(n) as f64, m.min(n) as f64);
-    4.0 * short * short * (long - short / 3.0)
+    exact_work(m.max(n), m.min(n), 0)
+}
+
+/// Operations of a decomposition with that many vectors on the long side.
+fn exact_work(long: usize, short: usize, columns: usize) -> f64 {
+    if !is_tall(long, short) {
+        return reduced::work(long, short, columns);
+    }
+    let back = 2.0 * short as f64 * (2 * long - short) as f64 * columns as f64;
+    qr::work(long, short) + reduced::work(short, short, columns.min(short)) + back
 }
 
 /// Workspace of singular values without vectors.
@@ -137,9 +145,8 @@ impl Extents {
             let (m, n, l) = (m as f64, n as f64, self.sample() as f64);
             return 4.0 * m * n * l * (POWER_PASSES + 1) as f64 + 20.0 * (m + n) * l * l;
         }
-        let (long, short) = (m.max(n) as f64, m.min(n) as f64);
-        let full = if self.full { 4.0 * long * (long - short) * short } else { 0.0 };
-        values_work(m, n) + 8.0 * short * short * (long + short) + full
+        let (long, short) = (m.max(n), m.min(n));
+        exact_work(long, short, if self.full { long } else { short })
     }
 
     pub(super) fn req<T: Real>(&self) -> StackReq {

@@ -1,6 +1,8 @@
 //! Matrices that are not tall: reduced to bidiagonal form, that form decomposed, the vectors carried back. The job can
 //! stop between the columns of the reduction, and between blocks of the other two.
 
+#![allow(clippy::needless_range_loop, reason = "formulas of matrices read best with their indices")]
+
 use super::divide;
 use crate::kernel::bidiagonal;
 use crate::kernel::qr::{self, Reflections};
