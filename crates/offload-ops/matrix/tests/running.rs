@@ -67,6 +67,8 @@ fn a_job_that_nobody_waits_for_stops_after_its_first_block() {
         (&Transpose, one(&uniform(3, &[6000, 2000])), 0.4),
         (&Norm, one(&uniform(3, &[6000, 2000])), 0.4),
         (&Eigenvalues, one(&uniform(5, &[200, 40, 40])), 0.05),
+        (&Eigenvalues, one(&a), 0.01),
+        (&Eigenvalues, one(&a).with("symmetric", Value::Text("true".into())), 0.01),
     ];
     for (op, inputs, most) in jobs {
         let (cancel, progress) = (Cancel::new(), Progress::new());
@@ -81,10 +83,17 @@ fn a_job_that_nobody_waits_for_stops_after_its_first_block() {
 #[test]
 fn a_job_can_be_stopped_in_its_middle() {
     let a = uniform(1, &[1500, 1500]);
-    for op in [&Inverse as &dyn AnyOperation, &Qr] {
+    let eigen = |s: &str| one(&a).with("symmetric", Value::Text(s.into())).with("vectors", Value::Bool(true));
+    let jobs: Vec<(&dyn AnyOperation, Record<Tensor>)> = vec![
+        (&Inverse, one(&a)),
+        (&Qr, one(&a)),
+        (&Svd, one(&a)),
+        (&Eigenvalues, eigen("true")),
+        (&Eigenvalues, eigen("false")),
+    ];
+    for (op, inputs) in jobs {
         let (cancel, progress) = (Cancel::new(), Progress::new());
         let context = Context::new(cancel.clone(), progress.clone());
-        let inputs = one(&a);
         let got = std::thread::scope(|s| {
             s.spawn(|| {
                 while progress.get() < 0.05 {

@@ -113,4 +113,10 @@ pub enum Sabotage {
     SilentFallback,
     /// Leaves explicit jobs queued for a device that went down.
     KeepStranded,
+    /// Admits jobs that are larger than their tenant's quota or the machine.
+    AdmitOversized,
+    /// Counts a failed job as running for ever.
+    Lingering,
+    /// Wants to be woken at once, always.
+    Restless,
 }

@@ -101,7 +101,9 @@ impl<P: Placer> Dispatcher<P> {
         if !leak && !early {
             self.placer.release(id);
         }
-        self.tenants[tenant as usize].running -= 1;
+        if end != End::Failed || !self.config.broken(Sabotage::Lingering) {
+            self.tenants[tenant as usize].running -= 1;
+        }
         self.queues.unpark_tenant(tenant);
         self.counts.faults += u64::from(end == End::Faulted);
         let settlement = match end {

@@ -146,6 +146,9 @@ impl<P: Placer> Dispatcher<P> {
                 return Err(Refusal::NoExecutor(NoExecutor::NoGpu));
             }
         }
+        if self.config.broken(Sabotage::AdmitOversized) {
+            return Ok(());
+        }
         self.placer.admit(&JobView {
             job,
             tenant: &submission.tenant,

@@ -50,6 +50,9 @@ breaks! {
     ignoring_a_drain_breaks_drain: Shed, Tamper::Rule(Sabotage::IgnoreDrain) => "drain";
     silent_fallback_breaks_the_choice: Mixed, Tamper::Rule(Sabotage::SilentFallback) => "device_choice";
     stranded_jobs_are_seen: Faults, Tamper::Rule(Sabotage::KeepStranded) => "stranded";
+    admitting_the_oversized_breaks_quotas: Aging, Tamper::Rule(Sabotage::AdmitOversized) => "over_quota";
+    counting_the_ended_breaks_release: Mixed, Tamper::Rule(Sabotage::Lingering) => "released";
+    a_restless_dispatcher_breaks_liveness: Fair, Tamper::Rule(Sabotage::Restless) => "liveness";
     no_aging_breaks_aging: Aging, Tamper::NoAging => "aging";
     a_forgotten_promise_breaks_sla: Aging, Tamper::NoSla => "sla";
     lost_answers_break_one_outcome: Flight, Tamper::LoseTimeOut => "deadline";

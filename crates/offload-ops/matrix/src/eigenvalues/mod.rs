@@ -2,6 +2,14 @@
 
 mod cases;
 mod cpu;
+mod divide;
+mod general;
+mod schur;
+mod small;
+mod swap;
+mod sweep;
+mod symmetric;
+mod vectors;
 
 use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
 use crate::kernel::stack::Stack;
@@ -44,7 +52,7 @@ impl Operation for Eigenvalues {
         About {
             family: "matrix",
             name: "eigenvalues",
-            version: 1,
+            version: 2,
             summary: "The eigenvalues, and eigenvectors where asked for, of a square matrix or of each of a stack",
             doc: include_str!("doc.md"),
             default_priority: Priority::Medium,

@@ -7,7 +7,7 @@ use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::householder::{
     apply_block_householder_on_the_left_in_place_scratch,
     apply_block_householder_on_the_left_in_place_with_conj,
-    apply_block_householder_transpose_on_the_left_in_place_with_conj,
+    apply_block_householder_transpose_on_the_left_in_place_with_conj, upgrade_householder_factor,
 };
 use faer::linalg::qr::no_pivoting::factor::{
     QrParams, qr_in_place, qr_in_place_scratch, recommended_block_size,
@@ -127,6 +127,23 @@ fn apply<T: Real>(
 }
 
 impl<T: Real> Reflections<T> {
+    /// The reflections with the columns of `vectors` below the diagonal, which is taken for ones, and one `τ` each.
+    pub(crate) fn of(run: &Run<'_>, vectors: MatRef<'_, T>, taus: &[T]) -> Reflections<T> {
+        let size = taus.len();
+        let block = recommended_block_size::<T>(vectors.nrows(), size).clamp(1, size.max(1));
+        let mut factors = Mat::zeros(block, size);
+        for j in (0..size).step_by(block) {
+            let w = block.min(size - j);
+            let mut factor = factors.as_mut().submatrix_mut(0, j, w, w);
+            for (i, &tau) in taus[j..j + w].iter().enumerate() {
+                factor[(i, i)] = tau;
+            }
+            let vectors = vectors.submatrix(j, j, vectors.nrows() - j, w);
+            upgrade_householder_factor(factor, vectors, w, 1, run.par());
+        }
+        Reflections { factors }
+    }
+
     /// Replaces `to` by `Q · to`. Where `to` is zero but for its upper left block, which `Q`'s own columns are made
     /// from, `identity` saves the work on the zeros.
     ///

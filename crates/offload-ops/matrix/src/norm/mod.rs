@@ -56,7 +56,7 @@ impl Operation for Norm {
         About {
             family: "matrix",
             name: "norm",
-            version: 1,
+            version: 2,
             summary: "A norm of a matrix, or of each of a stack",
             doc: include_str!("doc.md"),
             default_priority: Priority::Medium,

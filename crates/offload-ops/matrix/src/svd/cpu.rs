@@ -1,23 +1,20 @@
-//! Singular values and vectors. The reduction of a tall matrix to its square factor, the sampling of the range and
-//! the products can be stopped between blocks; the decomposition of the square factor is one call of the library,
-//! which took 90 ms at n = 512, 0.4 s at 1,000 and 2.7 s at 2,000 in f64 on two busy cores.
+//! Singular values and vectors: of stacks, of tall and wide matrices, and from a sample of the range.
 
-use super::{Inputs, Method};
+use super::{Inputs, Method, reduced};
 use crate::kernel::copy::{transpose, write_rows};
 use crate::kernel::need::tensor;
 use crate::kernel::qr;
-use crate::kernel::real::{Real, Scale, by_dtype, elements, largest, no_convergence};
-use crate::kernel::run::{Run, scratch};
+use crate::kernel::real::{Real, Scale, by_dtype, elements, largest};
+use crate::kernel::run::Run;
 use crate::kernel::stack::{Stack, for_each};
-use faer::diag::DiagMut;
-use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
+use faer::dyn_stack::StackReq;
+use faer::linalg::svd::ComputeSvdVectors;
 use faer::linalg::temp_mat_scratch;
-use faer::{Accum, Auto, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef};
 use offload_api::{Record, Tensor, TensorSpec};
 use offload_core::{Context, Failure, Rejection};
 
-/// The largest smaller extent of a matrix whose spectrum is computed: the call of the library cannot be stopped.
+/// The largest smaller extent of a matrix whose spectrum is computed.
 pub(crate) const MAX_SPECTRAL_EXTENT: usize = 8_192;
 /// Columns of the sample beyond `k`, which make missing a large singular value very unlikely.
 const OVERSAMPLING: usize = 10;
@@ -46,8 +43,16 @@ pub(crate) fn spectral_limit(field: &'static str, s: Stack) -> Result<(), Reject
 
 /// Operations of singular values without vectors.
 pub(crate) fn values_work(m: usize, n: usize) -> f64 {
-    let (long, short) = (m.max(n) as f64, m.min(n) as f64);
-    4.0 * short * short * (long - short / 3.0)
+    exact_work(m.max(n), m.min(n), 0)
+}
+
+/// Operations of a decomposition with that many vectors on the long side.
+fn exact_work(long: usize, short: usize, columns: usize) -> f64 {
+    if !is_tall(long, short) {
+        return reduced::work(long, short, columns);
+    }
+    let back = 2.0 * short as f64 * (2 * long - short) as f64 * columns as f64;
+    qr::work(long, short) + reduced::work(short, short, columns.min(short)) + back
 }
 
 /// Workspace of singular values without vectors.
@@ -76,14 +81,10 @@ fn req<T: Real>(m: usize, n: usize, vectors: ComputeSvdVectors) -> StackReq {
         temp_mat_scratch::<T>(short, if u_columns == 0 { 0 } else { short }),
         StackReq::new::<T>((crate::kernel::need::threads() + 4) * (long + 64)),
         StackReq::any_of(&[
-            svd_scratch::<T>(square, short, inner, inner, Par::rayon(0), auto()),
+            reduced::req::<T>(square, short, inner),
             qr::req::<T>(long, short, u_columns),
         ]),
     ])
-}
-
-fn auto<T: Real>() -> faer::Spec<SvdParams, T> {
-    <SvdParams as Auto<T>>::auto().into()
 }
 
 fn is_tall(long: usize, short: usize) -> bool {
@@ -144,9 +145,8 @@ impl Extents {
             let (m, n, l) = (m as f64, n as f64, self.sample() as f64);
             return 4.0 * m * n * l * (POWER_PASSES + 1) as f64 + 20.0 * (m + n) * l * l;
         }
-        let (long, short) = (m.max(n) as f64, m.min(n) as f64);
-        let full = if self.full { 4.0 * long * (long - short) * short } else { 0.0 };
-        values_work(m, n) + 8.0 * short * short * (long + short) + full
+        let (long, short) = (m.max(n), m.min(n));
+        exact_work(long, short, if self.full { long } else { short })
     }
 
     pub(super) fn req<T: Real>(&self) -> StackReq {
@@ -274,48 +274,21 @@ fn decompose_tall<T: Real>(
         for j in 0..n {
             r[j * n..=j * n + j].copy_from_slice(&a[j * m..=j * m + j]);
         }
-        let r = MatRef::from_column_major_slice(&r, n, n);
         if vectors.is_none() {
-            whole(r, &mut values, None, None, run)?;
+            reduced::decompose(&mut r, n, n, &mut values, None, run)?;
             return Ok(Parts { left, values, right });
         }
         let u = left.as_mut().submatrix_mut(0, 0, n, n);
-        whole(r, &mut values, Some(u), Some(right.as_mut()), run)?;
+        reduced::decompose(&mut r, n, n, &mut values, Some((u, right.as_mut())), run)?;
         for j in n..u_columns {
             left[(j, j)] = T::ONE;
         }
         reflections.apply(run, MatRef::from_column_major_slice(&a, m, n), left.as_mut(), false)?;
     } else {
-        let a = MatRef::from_column_major_slice(&a, m, n);
-        if vectors.is_none() {
-            whole(a, &mut values, None, None, run)?;
-        } else {
-            whole(a, &mut values, Some(left.as_mut()), Some(right.as_mut()), run)?;
-        }
+        let both = vectors.is_some().then(|| (left.as_mut(), right.as_mut()));
+        reduced::decompose(&mut a, m, n, &mut values, both, run)?;
     }
     Ok(Parts { left, values, right })
-}
-
-/// One call of the library, which cannot be stopped.
-fn whole<T: Real>(
-    a: MatRef<'_, T>,
-    values: &mut [T],
-    u: Option<MatMut<'_, T>>,
-    v: Option<MatMut<'_, T>>,
-    run: &Run<'_>,
-) -> Result<(), Failure> {
-    run.did(0.0)?;
-    let (m, n) = (a.nrows(), a.ncols());
-    let vectors = match &u {
-        None => ComputeSvdVectors::No,
-        Some(u) if u.ncols() > n => ComputeSvdVectors::Full,
-        Some(_) => ComputeSvdVectors::Thin,
-    };
-    let right = if u.is_none() { ComputeSvdVectors::No } else { ComputeSvdVectors::Thin };
-    let mut memory = scratch(svd_scratch::<T>(m, n, vectors, right, run.par(), auto()));
-    let values = DiagMut::from_slice_mut(values);
-    svd(a, values, u, v, run.par(), MemStack::new(&mut memory), auto()).map_err(|_| no_convergence())?;
-    run.did(values_work(m, n))
 }
 
 /// The `k` largest from a sample of the range: Halko, Martinsson and Tropp (SIAM Review 53, 2011), algorithms 4.4

@@ -2,6 +2,8 @@
 
 mod cases;
 mod cpu;
+mod divide;
+mod reduced;
 
 use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
@@ -45,7 +47,7 @@ impl Operation for Svd {
         About {
             family: "matrix",
             name: "svd",
-            version: 1,
+            version: 2,
             summary: "The singular value decomposition of a matrix, or of each of a stack",
             doc: include_str!("doc.md"),
             default_priority: Priority::Medium,
