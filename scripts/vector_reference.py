@@ -122,6 +122,8 @@ def main():
             row = {"kind": kind, "dtype": dtype, "seed": seed, "n": n, "d": d, "m": m, "int8_sum": int(codes.sum()), "int8_error": float(error)}
             bits = np.packbits(x > 0, axis=1, bitorder="little")
             row["binary"] = bits[:8].ravel().tolist()
+            means = [np.where(x > 0, wide if b else 0, 0 if b else wide).sum(axis=0) / np.maximum(((x > 0) == b).sum(axis=0), 1) for b in (False, True)]
+            row["binary_error"] = float(((wide - np.where(x > 0, means[1], means[0])) ** 2).sum() / n)
             if n >= 256 and dtype == "f32":
                 pq = faiss.ProductQuantizer(d, m, 8)
                 centred = (wide - wide.mean(axis=0)).astype(np.float32)

@@ -78,6 +78,22 @@ pub(crate) fn blocked<T: Real>(
     queries: usize,
     k: usize,
 ) -> Result<Vec<Top>, Failure> {
+    let (mut best, undecided) = bounded(ctx, space, rows, queries, k)?;
+    for (&query, top) in undecided.iter().zip(direct(ctx, space, rows, &undecided, k)?) {
+        best[query as usize] = top;
+    }
+    ctx.block(1, 1)?;
+    Ok(best)
+}
+
+/// The best `k` rows for each query, and the queries that the bounds did not decide.
+fn bounded<T: Real>(
+    ctx: &Context,
+    space: &Vectors<'_, T>,
+    rows: &[u32],
+    queries: usize,
+    k: usize,
+) -> Result<(Vec<Top>, Vec<u32>), Failure> {
     let cut = Cut::of(rows.len(), space.d, queries, k);
     let frame = Frame::fit(space.metric, space.d, rows, |r| space.row(r));
     let total = queries.div_ceil(cut.group) * cut.pieces * cut.group.div_ceil(cut.part) + 1;
@@ -102,11 +118,7 @@ pub(crate) fn blocked<T: Real>(
             }
         }
     }
-    for (&query, top) in undecided.iter().zip(direct(ctx, space, rows, &undecided, k)?) {
-        best[query as usize] = top;
-    }
-    ctx.block(total, total)?;
-    Ok(best)
+    Ok((best, undecided))
 }
 
 /// Queries that are searched together.
@@ -269,4 +281,82 @@ fn decide_one<T: Real>(
         at += few.len();
     }
     (limit == f32::INFINITY || out(limit, &top)).then_some(top)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric::Metric;
+    use super::super::random::unit;
+    use super::*;
+
+    /// Rows about `offset`, spread by `spread`.
+    fn vectors(seed: u64, n: usize, d: usize, offset: f64, spread: f64) -> Vec<f32> {
+        (0..(n * d) as u64).map(|i| (offset + spread * (unit(seed, i) - 0.5)) as f32).collect()
+    }
+
+    #[test]
+    fn bounds_decide_alone_where_rows_can_be_told_apart() {
+        let (q, n, d) = (50, 20_000, 48);
+        for (offset, spread) in [(0.0, 1.0), (1e4, 1.0), (1e30, 1e30), (1e-30, 1e-30), (-3.0, 100.0)] {
+            let (queries, corpus) = (vectors(1, q, d, offset, spread), vectors(2, n, d, offset, spread));
+            for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+                // Far from the origin all directions are alike: the bounds need not decide.
+                if metric != Metric::L2 && offset == 1e4 {
+                    continue;
+                }
+                let space = Vectors { queries: &queries, corpus: &corpus, d, metric };
+                let rows: Vec<u32> = (0..n as u32).collect();
+                let (best, undecided) = bounded(&Context::default(), &space, &rows, q, 10).unwrap();
+                assert_eq!(undecided, [0; 0], "{metric:?} about {offset} by {spread}");
+                let all: Vec<u32> = (0..q as u32).collect();
+                let plain = direct(&Context::default(), &space, &rows, &all, 10).unwrap();
+                for (i, (best, plain)) in best.into_iter().zip(plain).enumerate() {
+                    assert_eq!(
+                        best.into_sorted(),
+                        plain.into_sorted(),
+                        "{metric:?} about {offset}: query {i}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ties_beyond_the_list_are_not_decided_by_bounds() {
+        let (q, n, d) = (5, 4000, 64);
+        let (queries, corpus) = (vectors(1, q, d, 0.0, 1.0), vec![0.25f32; n * d]);
+        let space = Vectors { queries: &queries, corpus: &corpus, d, metric: Metric::L2 };
+        let rows: Vec<u32> = (0..n as u32).collect();
+        let (_, undecided) = bounded(&Context::default(), &space, &rows, q, 10).unwrap();
+        assert_eq!(undecided, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn no_row_costs_less_than_its_bound_says() {
+        let (q, n, d) = (4, 3000, 200);
+        for (offset, spread) in [(0.0, 1.0), (1e3, 1e-2), (0.0, 1e30), (0.0, 1e-38)] {
+            let (queries, corpus) = (vectors(3, q, d, offset, spread), vectors(4, n, d, offset, spread));
+            for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+                let space = Vectors { queries: &queries, corpus: &corpus, d, metric };
+                let rows: Vec<u32> = (0..n as u32).collect();
+                let frame = Frame::fit(metric, d, &rows, |r| space.row(r));
+                let cut = Cut { block_rows: n, pieces: 1, group: q, part: q, keep: n };
+                let group = Group::pack(&frame, &space, 0, q);
+                let found = group.pass(&Context::default(), &frame, &space, &rows, (0, q), cut);
+                for (i, list) in found.unwrap().unwrap().lists.into_iter().enumerate() {
+                    let Some(framed) = &group.framed[i] else { continue };
+                    for key in list.into_sorted().0 {
+                        let (bound, row) = unkey(key);
+                        let mut top = Top::new(1);
+                        space.offer(i, &[row], &mut top);
+                        let (cost, least) = (top.worst().unwrap().cost, frame.least_cost(framed, bound));
+                        assert!(
+                            least <= cost,
+                            "{metric:?} about {offset}: row {row} costs {cost:e}, bound {least:e}"
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

@@ -187,11 +187,14 @@ impl Search<'_, Tensor> {
             k: self.k,
         };
         let e = specs.extents()?;
-        let kept = |r: &u32| match self.filter.and_then(Tensor::as_slice::<u8>) {
-            Some(mask) => mask[*r as usize] != 0,
-            None => true,
+        let rows: Vec<u32> = match self.filter.and_then(Tensor::as_slice::<u8>) {
+            Some(mask) => {
+                let mut rows = Vec::with_capacity(mask.iter().filter(|&&m| m != 0).count());
+                rows.extend((0..e.rows as u32).filter(|&r| mask[r as usize] != 0));
+                rows
+            }
+            None => (0..e.rows as u32).collect(),
         };
-        let rows: Vec<u32> = (0..e.rows as u32).filter(kept).collect();
         let best = match e.dtype {
             DType::F32 => self.real::<f32>(e, &rows, ctx)?,
             DType::F64 => self.real::<f64>(e, &rows, ctx)?,
