@@ -1,5 +1,7 @@
 //! Distances as hnswlib has them, in `f32`. They are inlined into the loop that needs them.
 
+use pulp::Simd;
+
 /// How an index compares vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Distance {
@@ -9,37 +11,34 @@ pub(super) enum Distance {
     Product,
 }
 
-const LANES: usize = 32;
-
 impl Distance {
     #[inline(always)]
-    pub(super) fn of(self, a: &[f32], b: &[f32]) -> f32 {
-        match self {
-            Distance::Square => sum(a, b, |x, y| (x - y) * (x - y)),
-            Distance::Product => 1.0 - sum(a, b, |x, y| x * y),
+    pub(super) fn of<S: Simd>(self, simd: S, a: &[f32], b: &[f32]) -> f32 {
+        let (a, a_rest) = S::as_simd_f32s(a);
+        let (b, b_rest) = S::as_simd_f32s(b);
+        let square = self == Distance::Square;
+        let term = |sum, a, b| {
+            if square {
+                let off = simd.sub_f32s(a, b);
+                simd.mul_add_f32s(off, off, sum)
+            } else {
+                simd.mul_add_f32s(a, b, sum)
+            }
+        };
+        // Two sums that do not wait for each other.
+        let mut sums = [simd.splat_f32s(0.0); 2];
+        let (a_pairs, a_last) = a.as_chunks::<2>();
+        let (b_pairs, b_last) = b.as_chunks::<2>();
+        for (a, b) in a_pairs.iter().zip(b_pairs) {
+            sums = [term(sums[0], a[0], b[0]), term(sums[1], a[1], b[1])];
         }
-    }
-}
-
-#[inline(always)]
-fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
-    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a_chunks.iter().zip(b_chunks) {
-        for i in 0..LANES {
-            sums[i] += term(a[i], b[i]);
+        for (&a, &b) in a_last.iter().zip(b_last) {
+            sums[0] = term(sums[0], a, b);
         }
-    }
-    for (i, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[i] += term(a, b);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            sums[i] += sums[i + width];
+        let mut sum = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+        for (a, b) in a_rest.iter().zip(b_rest) {
+            sum += if square { (a - b) * (a - b) } else { a * b };
         }
-        width /= 2;
+        if square { sum } else { 1.0 - sum }
     }
-    sums[0]
 }

@@ -9,6 +9,7 @@ use super::distance::Distance;
 use super::graph::{Graph, Near};
 use crate::kernel::simd::vectorised;
 use offload_core::{Context, Failure};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -40,7 +41,8 @@ struct Scratch {
     /// The round in which a node was seen last.
     seen: Vec<u32>,
     round: u32,
-    pool: Vec<(Near, bool)>,
+    /// Candidates, nearest first: [`packed`], the lowest bit set once a node's links were followed.
+    pool: Vec<u64>,
     fresh: Vec<u32>,
 }
 
@@ -113,7 +115,7 @@ fn search(
         scratch.seen.resize(graph.len(), 0);
         let found: Vec<Found> = nodes
             .iter()
-            .map(|&node| vectorised(|| neighbours(graph, points, node, ef, &mut scratch)))
+            .map(|&node| vectorised(Neighbours { graph, points, node, ef, scratch: &mut scratch }))
             .collect();
         held().push(scratch);
         Ok(found)
@@ -125,18 +127,57 @@ fn search(
     Ok(found.into_iter().flatten().collect())
 }
 
+struct Neighbours<'a, 'b> {
+    graph: &'a Graph,
+    points: &'a Points<'b>,
+    node: u32,
+    ef: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Neighbours<'_, '_> {
+    type Output = Found;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Found {
+        neighbours(simd, self.graph, self.points, self.node, self.ef, self.scratch)
+    }
+}
+
+struct Diverse<'a, 'b> {
+    points: &'a Points<'b>,
+    candidates: &'a [Near],
+    most: usize,
+}
+
+impl WithSimd for Diverse<'_, '_> {
+    type Output = Vec<Near>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<Near> {
+        diverse(simd, self.points, self.candidates, self.most)
+    }
+}
+
 /// Algorithm 1 up to the links.
 #[inline(always)]
-fn neighbours(graph: &Graph, points: &Points<'_>, node: u32, ef: usize, scratch: &mut Scratch) -> Found {
+fn neighbours<S: Simd>(
+    simd: S,
+    graph: &Graph,
+    points: &Points<'_>,
+    node: u32,
+    ef: usize,
+    scratch: &mut Scratch,
+) -> Found {
     let level = graph.level(node);
     let Some(entry) = graph.entry else { return Found { node, layers: Vec::new() } };
     let q = points.at(node);
-    let mut best = Near { distance: points.distance.of(q, points.at(entry)), node: entry };
+    let mut best = Near { distance: points.distance.of(simd, q, points.at(entry)), node: entry };
     for layer in (level + 1..=graph.top()).rev() {
         loop {
             let before = best.node;
             for &other in graph.links(before, layer) {
-                let distance = points.distance.of(q, points.at(other));
+                let distance = points.distance.of(simd, q, points.at(other));
                 if distance < best.distance {
                     best = Near { distance, node: other };
                 }
@@ -148,19 +189,20 @@ fn neighbours(graph: &Graph, points: &Points<'_>, node: u32, ef: usize, scratch:
     }
     let mut layers = vec![Vec::new(); level.min(graph.top()) + 1];
     for layer in (0..layers.len()).rev() {
-        look_around(graph, points, q, best, ef, layer, scratch);
-        let pool = scratch.pool.iter().map(|(near, _)| *near);
+        look_around(simd, graph, points, q, best, ef, layer, scratch);
+        let pool: Vec<Near> = scratch.pool.iter().map(|&key| unpacked(key)).collect();
+        best = pool.first().copied().unwrap_or(best);
         // Few candidates are all taken, however alike they are.
-        layers[layer] =
-            if pool.len() < graph.m() { pool.collect() } else { diverse(points, pool, graph.m()) };
-        best = scratch.pool.first().map_or(best, |(near, _)| *near);
+        layers[layer] = if pool.len() < graph.m() { pool } else { diverse(simd, points, &pool, graph.m()) };
     }
     Found { node, layers }
 }
 
 /// Algorithm 2: the `ef` nearest nodes that links lead to, into the pool, nearest first.
 #[inline(always)]
-fn look_around(
+#[allow(clippy::too_many_arguments, reason = "the instruction set is one more")]
+fn look_around<S: Simd>(
+    simd: S,
     graph: &Graph,
     points: &Points<'_>,
     q: &[f32],
@@ -176,49 +218,91 @@ fn look_around(
         *round = 1;
     }
     pool.clear();
-    pool.push((start, false));
+    pool.push(packed(start));
     seen[start.node as usize] = *round;
     let mut next = 0;
     while next < pool.len() {
-        if pool[next].1 {
+        if pool[next] & 1 == 1 {
             next += 1;
             continue;
         }
-        pool[next].1 = true;
+        pool[next] |= 1;
         fresh.clear();
-        for &other in graph.links(pool[next].0.node, layer) {
-            if seen[other as usize] != *round {
-                seen[other as usize] = *round;
+        for &other in graph.links(unpacked(pool[next]).node, layer) {
+            let at = &mut seen[other as usize];
+            if *at != *round {
+                *at = *round;
                 fresh.push(other);
             }
         }
         next += 1;
+        let mut worst = if pool.len() < ef { f32::INFINITY } else { unpacked(pool[pool.len() - 1]).distance };
         for &node in fresh.iter() {
-            let near = Near { distance: points.distance.of(q, points.at(node)), node };
+            let distance = points.distance.of(simd, q, points.at(node));
+            if distance >= worst {
+                continue;
+            }
+            let key = packed(Near { distance, node });
+            // The lowest bit does not disturb the order: no two keys differ in it alone.
+            let at = place(pool, key);
             if pool.len() == ef {
-                if pool.last().is_some_and(|(worst, _)| near.distance >= worst.distance) {
-                    continue;
-                }
                 pool.pop();
             }
-            let at = pool.partition_point(|(p, _)| p.distance <= near.distance);
-            pool.insert(at, (near, false));
+            pool.insert(at, key);
             next = next.min(at);
+            if pool.len() == ef {
+                worst = unpacked(pool[ef - 1]).distance;
+            }
         }
     }
 }
 
+/// How many of the sorted keys are below this one.
+#[inline(always)]
+fn place(keys: &[u64], key: u64) -> usize {
+    let (mut from, mut len) = (0, keys.len());
+    while len > 0 {
+        let half = len / 2;
+        let below = keys[from + half] < key;
+        from = if below { from + half + 1 } else { from };
+        len = if below { len - half - 1 } else { half };
+    }
+    from
+}
+
+/// A node and its distance in a number that sorts by the distance, then by the node; its lowest bit is free.
+#[inline(always)]
+fn packed(near: Near) -> u64 {
+    let bits = near.distance.to_bits();
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 0x8000_0000 };
+    u64::from(ordered) << 32 | u64::from(near.node) << 1
+}
+
+#[inline(always)]
+fn unpacked(key: u64) -> Near {
+    let ordered = (key >> 32) as u32;
+    let bits = if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered };
+    Near { distance: f32::from_bits(bits), node: (key as u32) >> 1 }
+}
+
 /// Algorithm 4: of candidates, nearest first, those that are nearer to the node than to any one chosen before.
 #[inline(always)]
-fn diverse(points: &Points<'_>, candidates: impl Iterator<Item = Near>, most: usize) -> Vec<Near> {
+fn diverse<S: Simd>(simd: S, points: &Points<'_>, candidates: &[Near], most: usize) -> Vec<Near> {
     let mut chosen: Vec<Near> = Vec::with_capacity(most);
     for c in candidates {
         if chosen.len() == most {
             break;
         }
         let v = points.at(c.node);
-        if chosen.iter().all(|s| points.distance.of(v, points.at(s.node)) >= c.distance) {
-            chosen.push(c);
+        let mut apart = true;
+        for s in &chosen {
+            if points.distance.of(simd, v, points.at(s.node)) < c.distance {
+                apart = false;
+                break;
+            }
+        }
+        if apart {
+            chosen.push(*c);
         }
     }
     chosen
@@ -246,7 +330,7 @@ fn link(ctx: &Context, graph: &mut Graph, points: &Points<'_>, found: &[Found]) 
         if all.len() > room {
             ctx.check()?;
             all.sort_unstable_by(Near::order);
-            all = vectorised(|| diverse(points, all.into_iter(), room));
+            all = vectorised(Diverse { points, candidates: &all, most: room });
         }
         Ok(all)
     };

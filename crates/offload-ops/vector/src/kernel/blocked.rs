@@ -8,7 +8,7 @@ use super::exact::{Space, Vectors};
 use super::frame::{Frame, Framed};
 use super::pair::Real;
 use super::shortlist::{Shortlist, room, unkey};
-use super::simd::vectorised;
+use super::simd::{Loop, vectorised};
 use super::top::Top;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -196,7 +196,7 @@ impl Group {
         let mut packed = Vec::with_capacity(cut.block_rows);
         for some in rows.chunks(cut.block_rows) {
             ctx.check()?;
-            frame.pack_rows(some, |r| space.row(r), &mut block, &mut packed, &mut found.apart);
+            frame.pack_rows(some, space, &mut block, &mut packed, &mut found.apart);
             if found.apart.len() > APART_LIMIT {
                 return Ok(None);
             }
@@ -212,11 +212,7 @@ impl Group {
                 let to = MatMut::from_column_major_slice_mut(&mut bounds[..m * n], m, n);
                 let q = MatRef::from_column_major_slice(queries, width, n);
                 matmul(to, Accum::Replace, x, q, 1.0, Par::Seq);
-                vectorised(|| {
-                    for (list, bounds) in lists.iter_mut().zip(bounds.chunks(m)) {
-                        list.offer(bounds, &packed);
-                    }
-                });
+                vectorised(Sift { lists, bounds: &bounds[..m * n], rows: &packed });
             }
         }
         Ok(Some(found))
@@ -252,6 +248,24 @@ impl Group {
                 Ok(decide_one(frame, framed, space, self.first + i, list, &apart[p], k))
             })
             .collect()
+    }
+}
+
+/// Bounds of packed rows past the lists of their queries.
+struct Sift<'a> {
+    lists: &'a mut [Shortlist],
+    bounds: &'a [f32],
+    rows: &'a [u32],
+}
+
+impl Loop for Sift<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (list, bounds) in self.lists.iter_mut().zip(self.bounds.chunks(self.rows.len())) {
+            list.offer(bounds, self.rows);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::metric::Metric;
 use super::pair::{Real, cosine, differing, differing_bits, dot, euclidean, square};
-use super::simd::vectorised;
+use super::simd::{Loop, vectorised};
 use super::top::Top;
 
 /// What a search looks through.
@@ -35,20 +35,51 @@ impl<'a, T: Real> Vectors<'a, T> {
 
 impl<T: Real> Space for Vectors<'_, T> {
     fn offer(&self, query: usize, rows: &[u32], top: &mut Top) {
-        let q = self.query(query);
-        vectorised(|| match self.metric {
-            Metric::Cosine => {
-                let q_square = square(q);
-                rows.iter().for_each(|&r| top.offer(-cosine(q, self.row(r), q_square), r));
-            }
-            Metric::L2 => rows.iter().for_each(|&r| top.offer(euclidean(q, self.row(r)), r)),
-            Metric::Dot => rows.iter().for_each(|&r| top.offer(-dot(q, self.row(r)), r)),
-            Metric::Hamming => rows.iter().for_each(|&r| top.offer(differing(q, self.row(r)), r)),
-        });
+        vectorised(Offer { space: self, q: self.query(query), rows, top });
     }
 
     fn dimensions(&self) -> usize {
         self.d
+    }
+}
+
+/// Rows past a query.
+struct Offer<'a, 'b, T> {
+    space: &'a Vectors<'b, T>,
+    q: &'a [T],
+    rows: &'a [u32],
+    top: &'a mut Top,
+}
+
+impl<T: Real> Loop for Offer<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Offer { space, q, rows, top } = self;
+        match space.metric {
+            Metric::Cosine => {
+                let q_square = square(q);
+                for &r in rows {
+                    top.offer(-cosine(q, space.row(r), q_square), r);
+                }
+            }
+            Metric::L2 => {
+                for &r in rows {
+                    top.offer(euclidean(q, space.row(r)), r);
+                }
+            }
+            Metric::Dot => {
+                for &r in rows {
+                    top.offer(-dot(q, space.row(r)), r);
+                }
+            }
+            Metric::Hamming => {
+                for &r in rows {
+                    top.offer(differing(q, space.row(r)), r);
+                }
+            }
+        }
     }
 }
 
@@ -61,16 +92,36 @@ pub(crate) struct Codes<'a> {
 
 impl Space for Codes<'_> {
     fn offer(&self, query: usize, rows: &[u32], top: &mut Top) {
-        let q = &self.queries[query * self.d..(query + 1) * self.d];
-        vectorised(|| {
-            for &r in rows {
-                let row = &self.corpus[r as usize * self.d..(r as usize + 1) * self.d];
-                top.offer(differing_bits(q, row) as f64, r);
-            }
+        vectorised(OfferCodes {
+            space: self,
+            q: &self.queries[query * self.d..(query + 1) * self.d],
+            rows,
+            top,
         });
     }
 
     fn dimensions(&self) -> usize {
         self.d
+    }
+}
+
+/// Codes past a query.
+struct OfferCodes<'a, 'b> {
+    space: &'a Codes<'b>,
+    q: &'a [u8],
+    rows: &'a [u32],
+    top: &'a mut Top,
+}
+
+impl Loop for OfferCodes<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let d = self.space.d;
+        for &r in self.rows {
+            let row = &self.space.corpus[r as usize * d..(r as usize + 1) * d];
+            self.top.offer(differing_bits(self.q, row) as f64, r);
+        }
     }
 }

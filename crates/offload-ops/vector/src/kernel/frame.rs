@@ -9,9 +9,10 @@
 //! number that is never above `t` but for underflow, which [`Frame::underflow`] bounds. The bound is as tight for each
 //! row as its own norm allows, so a row far out does not blur the others.
 
+use super::exact::Vectors;
 use super::metric::Metric;
 use super::pair::{LEAST, MOST, Real, exponent, largest, power_of_two, square};
-use super::simd::vectorised;
+use super::simd::{Loop, vectorised};
 
 /// Half the distance from 1 to the next `f32`.
 const UNIT: f64 = f32::EPSILON as f64 / 2.0;
@@ -88,7 +89,9 @@ impl Frame {
                     (0.0, 0.0)
                 } else if (LEAST..=MOST).contains(&sum) {
                     let by = 1.0 / sum.sqrt();
-                    components.iter_mut().zip(x).for_each(|(to, x)| *to = (x.wide() * by) as f32);
+                    for (to, x) in components.iter_mut().zip(x) {
+                        *to = (x.wide() * by) as f32;
+                    }
                     (1.0, 1.0)
                 } else {
                     return false;
@@ -109,26 +112,17 @@ impl Frame {
         n < LONGEST
     }
 
-    /// Packs the rows that have a place; the others are named apart. Gives how many were packed.
-    pub(crate) fn pack_rows<'a, T: Real>(
+    /// Packs the rows that have a place; the others are named apart.
+    pub(crate) fn pack_rows<T: Real>(
         &self,
         rows: &[u32],
-        row: impl Fn(u32) -> &'a [T],
+        space: &Vectors<'_, T>,
         to: &mut [f32],
         packed: &mut Vec<u32>,
         apart: &mut Vec<u32>,
     ) {
         packed.clear();
-        vectorised(|| {
-            for &r in rows {
-                let at = packed.len() * self.width();
-                if self.pack(row(r), &mut to[at..at + self.width()]) {
-                    packed.push(r);
-                } else {
-                    apart.push(r);
-                }
-            }
-        });
+        vectorised(PackRows { frame: self, rows, space, to, packed, apart });
     }
 
     /// Packs a query; `None` when it has no place in the frame and every row must be evaluated for it.
@@ -171,6 +165,33 @@ impl Frame {
             }
             Metric::Dot => t * q.norm / self.scale,
             _ => t,
+        }
+    }
+}
+
+/// Rows into the frame.
+struct PackRows<'a, 'b, T> {
+    frame: &'a Frame,
+    rows: &'a [u32],
+    space: &'a Vectors<'b, T>,
+    to: &'a mut [f32],
+    packed: &'a mut Vec<u32>,
+    apart: &'a mut Vec<u32>,
+}
+
+impl<T: Real> Loop for PackRows<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let width = self.frame.width();
+        for &r in self.rows {
+            let at = self.packed.len() * width;
+            if self.frame.pack(self.space.row(r), &mut self.to[at..at + width]) {
+                self.packed.push(r);
+            } else {
+                self.apart.push(r);
+            }
         }
     }
 }

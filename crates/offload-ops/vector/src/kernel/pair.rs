@@ -174,9 +174,14 @@ pub(crate) fn differing<T: Real>(a: &[T], b: &[T]) -> f64 {
 pub(crate) fn differing_bits(a: &[u8], b: &[u8]) -> u64 {
     let (a_chunks, a_rest) = a.as_chunks::<8>();
     let (b_chunks, b_rest) = b.as_chunks::<8>();
-    let whole = a_chunks.iter().zip(b_chunks).map(|(a, b)| u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b));
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| u64::from(a ^ b));
-    whole.chain(rest).map(|x| u64::from(x.count_ones())).sum()
+    let mut bits = 0;
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        bits += u64::from((u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b)).count_ones());
+    }
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        bits += u64::from((a ^ b).count_ones());
+    }
+    bits
 }
 
 /// The largest magnitude; NaN when one is.

@@ -2,11 +2,12 @@
 
 use super::pair::Real;
 use super::search::{MAX_DIMENSIONS, NO_DEVICE_PATH, slice};
-use super::simd::vectorised;
+use super::simd::{Loop, vectorised};
 use crate::reference::{exact, holds, known, numbers, of as inputs_of, output, refused, rows, vectors};
 use offload_api::{DType, Record, Tensor, TensorSpec, Value};
 use offload_core::{Case, Context, Expect, Failure, Plan, PlannedOutput, Rejection, Tolerance};
 use rayon::prelude::*;
+use std::marker::PhantomData;
 
 offload_core::inputs! {
     /// Inputs of the operations on pairs.
@@ -108,11 +109,7 @@ fn of<P: Pair, T: Real>(
     let block = (BLOCK_COMPONENTS / d.max(1)).max(1);
     let each = |(i, scores): (usize, &mut [f64])| {
         ctx.check()?;
-        vectorised(|| {
-            for (row, score) in (i * block..).zip(scores) {
-                *score = P::score(&a[row * a_step..row * a_step + d], &b[row * b_step..row * b_step + d]);
-            }
-        });
+        vectorised(Scores::<P, T> { a, b, d, a_step, b_step, first: i * block, scores, of: PhantomData });
         Ok::<(), Failure>(())
     };
     if scores.len().saturating_mul(d) <= PARALLEL_COMPONENTS {
@@ -121,6 +118,30 @@ fn of<P: Pair, T: Real>(
         scores.par_chunks_mut(block).enumerate().try_for_each(each)?;
     }
     Ok(scores)
+}
+
+/// The scores of some consecutive pairs.
+struct Scores<'a, P, T> {
+    a: &'a [T],
+    b: &'a [T],
+    d: usize,
+    a_step: usize,
+    b_step: usize,
+    first: usize,
+    scores: &'a mut [f64],
+    of: PhantomData<P>,
+}
+
+impl<P: Pair, T: Real> Loop for Scores<'_, P, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (row, score) in (self.first..).zip(self.scores) {
+            let (a, b) = (row * self.a_step, row * self.b_step);
+            *score = P::score(&self.a[a..a + self.d], &self.b[b..b + self.d]);
+        }
+    }
 }
 
 /// Worked examples of the operation of that name: of these vectors in both types, of rows, and of NumPy's figures.

@@ -39,7 +39,10 @@ impl Shortlist {
         let (chunks, rest) = bounds.as_chunks::<32>();
         for (chunk, rows) in chunks.iter().zip(rows.chunks(32)) {
             let limit = self.limit;
-            let below = chunk.iter().fold(false, |any, b| any | (*b < limit));
+            let mut below = false;
+            for bound in chunk {
+                below |= *bound < limit;
+            }
             if below {
                 self.offer_each(chunk, rows);
             }

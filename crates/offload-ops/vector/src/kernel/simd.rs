@@ -1,18 +1,12 @@
 //! Loops compiled for the vector instructions that the machine has.
 
-use pulp::{Arch, NullaryFnOnce};
+pub(crate) use pulp::NullaryFnOnce as Loop;
+use pulp::{Arch, WithSimd};
 
-/// Runs `f`, compiled once for each instruction set, with the best one that is there. What `f` calls must be inlined
-/// into it. It costs a few nanoseconds, so `f` should hold a loop.
+/// Runs a loop, compiled once for each instruction set, with the best one that is there. Its `call` and all that this
+/// calls must be `#[inline(always)]`: what is not inlined is compiled for the oldest machine. A closure may not be
+/// inlined, so a loop that matters is a struct of what it captures.
 #[inline]
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    struct Inlined<F>(F);
-    impl<R, F: FnOnce() -> R> NullaryFnOnce for Inlined<F> {
-        type Output = R;
-        #[inline(always)]
-        fn call(self) -> R {
-            (self.0)()
-        }
-    }
-    Arch::new().dispatch(Inlined(f))
+pub(crate) fn vectorised<L: WithSimd>(this: L) -> L::Output {
+    Arch::new().dispatch(this)
 }

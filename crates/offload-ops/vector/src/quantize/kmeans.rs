@@ -1,7 +1,7 @@
 //! k-means on short vectors (Lloyd, "Least squares quantization in PCM", 1982), the same for any number of threads.
 
 use crate::kernel::random::below;
-use crate::kernel::simd::vectorised;
+use crate::kernel::simd::{Loop, vectorised};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
@@ -59,6 +59,25 @@ impl Scored {
     }
 }
 
+/// The nearest centroids of rows.
+struct Nearest<'a> {
+    scored: &'a Scored,
+    rows: &'a [f32],
+}
+
+impl Loop for Nearest<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<u8> {
+        let mut codes = Vec::with_capacity(self.rows.len() / self.scored.d);
+        for x in self.rows.chunks(self.scored.d) {
+            codes.push(self.scored.nearest(x) as u8);
+        }
+        codes
+    }
+}
+
 /// The square of the distance.
 #[inline(always)]
 fn apart(a: &[f32], b: &[f32]) -> f64 {
@@ -75,7 +94,7 @@ pub(super) fn assign(ctx: &Context, rows: &[f32], centroids: &[f32], d: usize) -
         .par_chunks(PIECE_ROWS * d)
         .map(|rows| {
             ctx.check()?;
-            Ok(vectorised(|| rows.chunks(d).map(|x| scored.nearest(x) as u8).collect()))
+            Ok(vectorised(Nearest { scored: &scored, rows }))
         })
         .collect::<Result<_, Failure>>()?;
     Ok(pieces.concat())

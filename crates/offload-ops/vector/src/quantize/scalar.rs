@@ -2,7 +2,6 @@
 
 use super::cpu::{mean, tensor};
 use crate::kernel::pair::Real;
-use crate::kernel::simd::vectorised;
 use offload_api::{Record, Tensor};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
@@ -27,7 +26,7 @@ fn pieces<T: Real, R: Send>(
         .par_chunks(PIECE_ROWS * d.max(1))
         .map(|rows| {
             ctx.check()?;
-            Ok(vectorised(|| part(rows)))
+            Ok(part(rows))
         })
         .collect()
 }
@@ -65,20 +64,18 @@ pub(super) fn bytes<T: Real>(
         .zip(codes.par_chunks_mut(PIECE_ROWS * d.max(1)))
         .map(|(rows, codes)| {
             ctx.check()?;
-            Ok(vectorised(|| {
-                let mut error = 0.0;
-                for (row, codes) in rows.chunks(d).zip(codes.chunks_mut(d)) {
-                    for j in 0..d {
-                        let (x, o, s) = (row[j].wide(), offset[j].wide(), scale[j].wide());
-                        // A column without spread has the code 0.
-                        let code = if s > 0.0 { ((x - o) / s).round().clamp(0.0, 255.0) } else { 0.0 };
-                        codes[j] = code as u8;
-                        let off = x - (o + s * code);
-                        error += off * off;
-                    }
+            let mut error = 0.0;
+            for (row, codes) in rows.chunks(d).zip(codes.chunks_mut(d)) {
+                for j in 0..d {
+                    let (x, o, s) = (row[j].wide(), offset[j].wide(), scale[j].wide());
+                    // A column without spread has the code 0.
+                    let code = if s > 0.0 { ((x - o) / s).round().clamp(0.0, 255.0) } else { 0.0 };
+                    codes[j] = code as u8;
+                    let off = x - (o + s * code);
+                    error += off * off;
                 }
-                error
-            }))
+            }
+            Ok(error)
         })
         .collect::<Result<_, Failure>>()?;
     ctx.block(1, 1)?;
