@@ -47,7 +47,7 @@ fn set(name: &'static str, rng: &mut Rng, q: usize, n: usize, d: usize, dtype: D
             (many(rng, q, &f), many(rng, n, &f))
         }
         "two clusters" => {
-            let f = |r: &mut Rng, i: usize| if i / d % 2 == 0 { 1e4 } else { -1e4 } + fine * r.uniform();
+            let f = |r: &mut Rng, i: usize| if (i / d).is_multiple_of(2) { 1e4 } else { -1e4 } + fine * r.uniform();
             (many(rng, q, &f), many(rng, n, &f))
         }
         "norms" => {
@@ -72,7 +72,7 @@ fn set(name: &'static str, rng: &mut Rng, q: usize, n: usize, d: usize, dtype: D
             (many(rng, q, &f), many(rng, n, &f))
         }
         "zeros" => {
-            let f = |r: &mut Rng, i: usize| if i / d % 3 == 0 { 0.0 } else { r.uniform() };
+            let f = |r: &mut Rng, i: usize| if (i / d).is_multiple_of(3) { 0.0 } else { r.uniform() };
             (many(rng, q, &f), many(rng, n, &f))
         }
         "not finite" => {
