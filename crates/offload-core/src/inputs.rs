@@ -145,6 +145,11 @@ pub fn real(min_rank: usize, max_rank: usize) -> Kind {
     Kind::Tensor { elem: Elem::Real, min_rank, max_rank }
 }
 
+/// A tensor of one of these types, the first where a request does not say, and of a rank within these bounds.
+pub fn one_of(types: &'static [offload_api::DType], min_rank: usize, max_rank: usize) -> Kind {
+    Kind::Tensor { elem: Elem::OneOf(types), min_rank, max_rank }
+}
+
 /// A tensor of integers of this type and of a rank within these bounds.
 pub fn integers(dtype: offload_api::DType, min_rank: usize, max_rank: usize) -> Kind {
     Kind::Tensor { elem: Elem::Fixed(dtype), min_rank, max_rank }
@@ -163,6 +168,11 @@ pub fn float(min: f64, max: f64) -> Kind {
 /// A text.
 pub fn text(max_bytes: usize) -> Kind {
     Kind::Text { max_bytes }
+}
+
+/// A run of bytes: a `u8` tensor of one dimension, base64 in JSON.
+pub fn bytes(max_bytes: usize) -> Kind {
+    Kind::Bytes { max_bytes }
 }
 
 /// A structured value with this JSON Schema.

@@ -1,0 +1,3 @@
+//! The same search.
+
+pub(super) use crate::similarity::cpu::run;

@@ -1,0 +1,47 @@
+//! `vector.dot_product`: the inner product of two vectors.
+
+mod cases;
+mod cpu;
+
+use crate::kernel::pairs::{self, Inputs};
+use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot};
+
+/// The inner product of two vectors.
+pub struct DotProduct;
+
+impl Operation for DotProduct {
+    type Inputs<T: Slot> = Inputs<T>;
+    type Output = Record<Tensor>;
+
+    fn about() -> About {
+        About {
+            family: "vector",
+            name: "dot_product",
+            version: 1,
+            summary: "The inner product of two vectors",
+            doc: include_str!("doc.md"),
+            default_priority: Priority::Medium,
+            work_unit: "pairs of components",
+            outputs: vec![Field {
+                name: "score",
+                doc: "The product: one number, or `[n]`, `f64` whatever the inputs are.",
+                kind: Kind::Tensor { elem: Elem::Fixed(DType::F64), min_rank: 0, max_rank: 1 },
+                required: true,
+                default: None,
+            }],
+        }
+    }
+
+    fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
+        pairs::plan(inputs)
+    }
+
+    fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+        cpu::run(&inputs, ctx)
+    }
+
+    fn cases() -> Vec<Case> {
+        cases::cases()
+    }
+}

@@ -1,0 +1,3 @@
+//! The same examples.
+
+pub(super) use crate::knn::cases;

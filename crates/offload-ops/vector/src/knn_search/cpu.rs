@@ -1,0 +1,3 @@
+//! The same search.
+
+pub(super) use crate::knn::cpu::run;
