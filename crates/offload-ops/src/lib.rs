@@ -4,7 +4,8 @@
 use offload_core::{AnyOperation, Registry};
 
 /// The operations of each family, in their documented order.
-const FAMILIES: &[fn() -> &'static [&'static dyn AnyOperation]] = &[offload_ops_matrix::operations];
+const FAMILIES: &[fn() -> &'static [&'static dyn AnyOperation]] =
+    &[offload_ops_matrix::operations, offload_ops_graph::operations];
 
 /// Every operation.
 pub fn registry() -> Registry {
