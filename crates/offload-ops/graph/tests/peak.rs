@@ -34,7 +34,7 @@ fn no_operation_takes_more_memory_than_its_plan_says() {
     let id = |v: u64| Value::Tensor(Tensor::scalar(v));
     let mut over = Vec::new();
     // From all different nodes to few nodes with many edges, near each other and far apart.
-    for (n, m) in [(2, 5), (1 << 40, 3000), (1 << 40, 200_000), (300, 100_000), (50_000, 300_000)] {
+    for (n, m) in [(2, 5), (1 << 40, 3000), (1 << 40, 100_000), (200, 20_000), (20_000, 100_000)] {
         for (weighted, directed) in [(true, true), (true, false), (false, true), (false, false)] {
             for spread in [1, 0x9E37_79B9_7F4A_7C15] {
                 let g = || graph(n, m, weighted, directed, spread);

@@ -4,7 +4,7 @@
 //! second sorts each range by row, where all that it touches stays in a core's cache. A single pass would write every
 //! arc to a random place of the whole result.
 
-use super::{Arcs, Csr};
+use super::{Arcs, BLOCK, Csr};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
@@ -104,18 +104,23 @@ fn sorted<A: Arc>(n: usize, e: Edges<'_>, arcs: Arcs, ctx: &Context) -> Result<C
     let ranges = if small { 1 } else { (n >> shift) + 1 };
     let parts = if small { 1 } else { 2 * rayon::current_num_threads() };
     let part = m.div_ceil(parts).max(1);
-    let bounds = |p: usize| ((p * part).min(m), ((p + 1) * part).min(m));
+    // The edges of a part, in blocks between which the job can stop.
+    let blocks = |p: usize| {
+        let (from, to) = ((p * part).min(m), ((p + 1) * part).min(m));
+        (from..to).step_by(BLOCK).map(move |at| (at, (at + BLOCK).min(to)))
+    };
 
     // How many arcs each part has for each range.
     let counts: Vec<Vec<usize>> = (0..parts)
         .into_par_iter()
         .map(|p| {
-            ctx.check()?;
-            let (from, to) = bounds(p);
             let mut counts = vec![0usize; ranges];
-            for_each::<(u32, u32)>(Edges { weight: None, ..e }, arcs, from, to, |a| {
-                counts[(a.row() >> shift) as usize] += 1;
-            });
+            for (from, to) in blocks(p) {
+                ctx.check()?;
+                for_each::<(u32, u32)>(Edges { weight: None, ..e }, arcs, from, to, |a| {
+                    counts[(a.row() >> shift) as usize] += 1;
+                });
+            }
             Ok(counts)
         })
         .collect::<Result<_, Failure>>()?;
@@ -136,14 +141,15 @@ fn sorted<A: Arc>(n: usize, e: Edges<'_>, arcs: Arcs, ctx: &Context) -> Result<C
         sizes.push(size);
     }
     places.into_par_iter().enumerate().try_for_each(|(p, mut places)| {
-        ctx.check()?;
-        let (from, to) = bounds(p);
         let mut filled = vec![0usize; ranges];
-        for_each::<A>(e, arcs, from, to, |a| {
-            let r = (a.row() >> shift) as usize;
-            places[r][filled[r]] = a;
-            filled[r] += 1;
-        });
+        for (from, to) in blocks(p) {
+            ctx.check()?;
+            for_each::<A>(e, arcs, from, to, |a| {
+                let r = (a.row() >> shift) as usize;
+                places[r][filled[r]] = a;
+                filled[r] += 1;
+            });
+        }
         Ok::<_, Failure>(())
     })?;
 
@@ -167,23 +173,26 @@ fn sorted<A: Arc>(n: usize, e: Edges<'_>, arcs: Arcs, ctx: &Context) -> Result<C
         before += size;
     }
     work.into_par_iter().try_for_each(|(offsets, targets, weights, arcs, before, first)| {
-        ctx.check()?;
         // `next[i]` is where the next arc of row i goes.
         let mut next = vec![0u32; offsets.len() + 1];
-        for a in arcs {
-            next[a.row() as usize - first + 1] += 1;
+        for block in arcs.chunks(BLOCK) {
+            ctx.check()?;
+            block.iter().for_each(|a| next[a.row() as usize - first + 1] += 1);
         }
         for i in 1..next.len() {
             next[i] += next[i - 1];
             offsets[i - 1] = (before as u32) + next[i];
         }
-        for a in arcs {
-            let at = &mut next[a.row() as usize - first];
-            targets[*at as usize] = a.target();
-            if let Some(w) = weights.get_mut(*at as usize) {
-                *w = a.weight();
+        for block in arcs.chunks(BLOCK) {
+            ctx.check()?;
+            for a in block {
+                let at = &mut next[a.row() as usize - first];
+                targets[*at as usize] = a.target();
+                if let Some(w) = weights.get_mut(*at as usize) {
+                    *w = a.weight();
+                }
+                *at += 1;
             }
-            *at += 1;
         }
         Ok::<_, Failure>(())
     })?;

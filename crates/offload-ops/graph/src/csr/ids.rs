@@ -79,11 +79,7 @@ impl Ids {
     }
 
     fn by_table(lists: &[&[u64]], ctx: &Context) -> Result<Ids, Failure> {
-        let mut ids: Vec<u64> = lists.concat();
-        ids.par_sort_unstable();
-        ctx.check()?;
-        ids.dedup();
-        ids.shrink_to_fit();
+        let ids = distinct(lists.concat(), ctx)?;
         let mut slots = vec![EMPTY; (2 * ids.len()).next_power_of_two()];
         for (i, &id) in ids.iter().enumerate() {
             if i % BLOCK == 0 {
@@ -182,6 +178,40 @@ impl Ids {
     }
 }
 
+/// The distinct ids in order: sorted in blocks, cut at the quantiles of a sample, and each cut merged for itself, so that
+/// the job can stop between.
+fn distinct(mut ids: Vec<u64>, ctx: &Context) -> Result<Vec<u64>, Failure> {
+    ids.par_chunks_mut(BLOCK).try_for_each(|block| {
+        ctx.check()?;
+        block.sort_unstable();
+        Ok::<_, Failure>(())
+    })?;
+    let cuts = ids.len() / BLOCK;
+    let mut sample: Vec<u64> = ids.iter().copied().step_by((ids.len() / (64 * (cuts + 1))).max(1)).collect();
+    sample.sort_unstable();
+    sample.dedup();
+    let bounds: Vec<u64> = (1..=cuts).map(|c| sample[c * sample.len() / (cuts + 1)]).collect();
+    let merged: Vec<Vec<u64>> = (0..=cuts)
+        .into_par_iter()
+        .map(|c| {
+            ctx.check()?;
+            let mut cut = Vec::new();
+            for block in ids.chunks(BLOCK) {
+                let from = if c == 0 { 0 } else { block.partition_point(|id| *id < bounds[c - 1]) };
+                let to = if c == cuts { block.len() } else { block.partition_point(|id| *id < bounds[c]) };
+                // Two bounds are equal where one id fills several cuts.
+                cut.extend_from_slice(block.get(from..to).unwrap_or_default());
+            }
+            cut.sort_unstable();
+            cut.dedup();
+            cut.shrink_to_fit();
+            Ok(cut)
+        })
+        .collect::<Result<_, Failure>>()?;
+    drop(ids);
+    Ok(merged.concat())
+}
+
 /// Where the search for an id begins: the upper bits of a product with the golden ratio (Knuth, TAOCP 3, 6.4), after
 /// folding the id, whose upper bits would not count otherwise.
 #[inline]
@@ -201,7 +231,7 @@ mod tests {
         let spreads: [fn(u64) -> u64; 4] =
             [|i| i, |i| i * 3 + 5, |i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15), |i| u64::MAX - i * 7];
         for spread in spreads {
-            for count in [0u64, 1, 2, 63, 64, 65, 1000, 70_000] {
+            for count in [0u64, 1, 2, 63, 64, 65, 1000, 70_000, 400_000] {
                 let a: Vec<u64> = (0..count).map(spread).rev().collect();
                 let b: Vec<u64> = (0..count).map(|i| spread(i / 2)).collect();
                 let want: Vec<u64> =

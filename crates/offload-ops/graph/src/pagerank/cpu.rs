@@ -6,6 +6,7 @@ use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure, Rejection};
 use rayon::prelude::*;
 use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Nodes of one task.
 const TASK: usize = 1 << 12;
@@ -97,12 +98,29 @@ fn arriving(csr: &Csr, v: u32, sent: &[f64]) -> f64 {
 
 /// For each node the share of its score that goes along an arc of weight 1; 0 where no arc leaves.
 fn shares(network: &Network, weights: Option<&[f64]>, ctx: &Context) -> Result<Vec<f64>, Failure> {
+    let Some(weights) = weights else {
+        let degrees: Vec<AtomicU32> = (0..network.nodes()).map(|_| AtomicU32::new(0)).collect();
+        let count = |v: u32| degrees[v as usize].fetch_add(1, Ordering::Relaxed);
+        network.src.par_chunks(BLOCK).zip(network.dst.par_chunks(BLOCK)).try_for_each(|(src, dst)| {
+            ctx.check()?;
+            for (&u, &v) in src.iter().zip(dst) {
+                count(u);
+                if !network.directed && u != v {
+                    count(v);
+                }
+            }
+            Ok::<_, Failure>(())
+        })?;
+        let share = |d: u32| if d > 0 { 1.0 / f64::from(d) } else { 0.0 };
+        return Ok(degrees.into_par_iter().map(|d| share(d.into_inner())).collect());
+    };
+    // Sums of weights are taken in the order of the edges, by one thread, so that they are always the same.
     let mut total = vec![0.0f64; network.nodes()];
     for (i, (&u, &v)) in network.src.iter().zip(&network.dst).enumerate() {
         if i % BLOCK == 0 {
             ctx.check()?;
         }
-        let w = weights.map_or(1.0, |w| w[i]);
+        let w = weights[i];
         total[u as usize] += w;
         if !network.directed && u != v {
             total[v as usize] += w;
