@@ -20,7 +20,8 @@ pub fn example(r: &Registered) -> Json {
         offload_api::Value::Tensor(t) if t.dtype().is_real() => Some(t.dtype()),
         _ => None,
     });
-    if let (Some(map), Some(dtype)) = (inputs.as_object_mut(), real) {
+    // Tensors of one fixed type take no dtype.
+    if let (Some(map), Some(dtype), Some(_)) = (inputs.as_object_mut(), real, r.schema.default_dtype) {
         map.insert("dtype".into(), dtype.name().into());
     }
     match &case.expect {

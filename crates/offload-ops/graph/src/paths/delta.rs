@@ -6,8 +6,8 @@ use offload_core::{Context, Failure};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Nodes that one task relaxes.
-const TASK: usize = 256;
+/// Nodes that one task relaxes; fewer are not worth a second thread.
+const TASK: usize = 1024;
 
 /// Buckets that are kept apart: a window of distances. What is beyond waits for the window to move.
 const BUCKETS: usize = 128;

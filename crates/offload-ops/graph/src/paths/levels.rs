@@ -7,8 +7,8 @@ use offload_core::{Context, Failure};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Nodes of a frontier that one task expands.
-const TASK: usize = 512;
+/// Nodes of a frontier that one task expands; a smaller frontier is not worth a second thread.
+const TASK: usize = 2048;
 
 /// How many times cheaper an arc is looked at from the other side: the frontier is a bitmap there, which stays in the
 /// cache, and nothing is shared.
@@ -56,12 +56,16 @@ pub(crate) fn levels(
     let seen = |v: u32| found[v as usize].load(Ordering::Relaxed);
     found[start as usize].store(u64::from(start), Ordering::Relaxed);
     let mut frontier = vec![start];
+    // The nodes of all levels so far. Most arcs lead to one of them, and the bitmap stays in the cache.
+    let mut settled = vec![0u64; n.div_ceil(64)];
     let mut arcs_left = csr.arcs();
     let (mut level, mut reached) = (0u64, 1usize);
     let mut backward = false;
     while !frontier.is_empty() && end.is_none_or(|end| seen(end) == UNSEEN) {
         ctx.block(reached, n)?;
         level += 1;
+        frontier.iter().for_each(|&u| settled[u as usize / 64] |= 1 << (u % 64));
+        let old = |v: u32| settled[v as usize / 64] >> (v % 64) & 1 == 1;
         let arcs: usize = frontier.par_iter().with_min_len(BLOCK).map(|&u| csr.degree(u)).sum();
         arcs_left -= arcs.min(arcs_left);
         backward = both_ways
@@ -73,7 +77,7 @@ pub(crate) fn levels(
                 ctx.check()?;
                 let mut new = Vec::new();
                 for v in from..(from + 4096).min(n as u32) {
-                    if seen(v) != UNSEEN {
+                    if old(v) {
                         continue;
                     }
                     // All of the row, for the smallest: reading on is cheap.
@@ -97,8 +101,11 @@ pub(crate) fn levels(
                 for &u in nodes {
                     let find = level << 32 | u64::from(u);
                     for &v in csr.row(u) {
-                        // A read first: most nodes were found before, or by a smaller one.
-                        if find < seen(v) && found[v as usize].fetch_min(find, Ordering::Relaxed) == UNSEEN {
+                        // A read first: a smaller predecessor may have found it at this level.
+                        if !old(v)
+                            && find < seen(v)
+                            && found[v as usize].fetch_min(find, Ordering::Relaxed) == UNSEEN
+                        {
                             new.push(v);
                         }
                     }
