@@ -30,7 +30,7 @@ struct Made {
 fn made(seed: u64, n: u64, m: usize, directed: bool, zeros: bool) -> Made {
     let mut r = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     // A third of the graphs have ids that are far apart.
-    let id = |v: u64| if seed % 3 == 0 { v.wrapping_mul(0xD134_2543_DE82_EF95) } else { v };
+    let id = |v: u64| if seed.is_multiple_of(3) { v.wrapping_mul(0xD134_2543_DE82_EF95) } else { v };
     let edges = (0..m).map(|_| (id(r.below(n)), id(r.below(n)))).collect();
     // Quarters, so that sums are exact in any order.
     let weights = (0..m).map(|_| (r.below(64) + u64::from(!zeros)) as f64 / 4.0).collect();
@@ -110,7 +110,7 @@ fn small() -> impl Iterator<Item = (u64, Made)> {
     (0..120).map(|seed| {
         let n = 1 + seed * 7 % 40;
         let m = (n * (seed % 5)) as usize;
-        (seed, made(seed, n, m, seed % 2 == 0, seed % 4 < 2))
+        (seed, made(seed, n, m, seed.is_multiple_of(2), seed % 4 < 2))
     })
 }
 
@@ -284,7 +284,7 @@ fn k_shortest_paths_are_the_first_of_all_paths() {
         }
     }
     for seed in 0..60 {
-        let g = made(seed, 7, 16, seed % 2 == 0, seed % 4 < 2);
+        let g = made(seed, 7, 16, seed.is_multiple_of(2), seed % 4 < 2);
         let mut lightest: BTreeMap<(u64, u64), f64> = BTreeMap::new();
         for (u, v, w) in g.arcs() {
             let to = lightest.entry((u, v)).or_insert(w);

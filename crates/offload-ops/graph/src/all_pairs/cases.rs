@@ -32,6 +32,11 @@ pub(super) fn cases() -> Vec<Case> {
             weighted(&[(0, 1, f64::NAN)], true),
             Expect::Unprocessable("not_finite"),
         ),
+        by_hand(
+            "an edge to a node that is not listed",
+            inputs(Graph::new(&[(1, 2)], None, Some(vec![1]), true)),
+            Expect::Rejected("graph"),
+        ),
         by_hand("too many nodes", inputs(many), Expect::Rejected("graph")),
     ]);
     cases

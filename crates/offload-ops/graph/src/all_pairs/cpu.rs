@@ -12,8 +12,16 @@ use rayon::prelude::*;
 pub(super) const BLOCK: usize = 64;
 
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+    let listed = inputs.graph.nodes.as_ref().map(|t| t.data().len());
     let network = Network::read(inputs.graph, ctx)?;
     let n = network.nodes();
+    if listed.is_some_and(|listed| n > listed) {
+        return Err(Rejection::new(
+            "graph",
+            "an edge names a node that nodes does not list; for all_pairs, list all nodes or none",
+        )
+        .into());
+    }
     if n as u64 > MAX_NODES {
         return Err(
             Rejection::new("graph", format!("the graph has {n} nodes, the limit is {MAX_NODES}")).into()

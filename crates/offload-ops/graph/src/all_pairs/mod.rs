@@ -13,7 +13,8 @@ pub(crate) const MAX_NODES: u64 = 8192;
 offload_core::inputs! {
     /// Inputs of `graph.all_pairs`.
     pub struct Inputs<T> {
-        /// The graph; weights may be negative.
+        /// The graph; weights may be negative. Where it lists nodes, edges may name no others, so that a plan knows the
+        /// size of the result.
         graph: Graph<T>,
     }
 }
@@ -47,7 +48,14 @@ impl Operation for AllPairs {
 
     fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
         let e = Extents::of(&inputs.graph)?;
-        let n = e.nodes.min(MAX_NODES);
+        let listed = inputs.graph.nodes.as_ref().map(TensorSpec::elements);
+        if let Some(listed) = listed.filter(|n| *n > MAX_NODES) {
+            return Err(Rejection::new(
+                "graph",
+                format!("the graph has {listed} nodes, the limit is {MAX_NODES}"),
+            ));
+        }
+        let n = listed.unwrap_or(e.nodes).min(MAX_NODES);
         let threads = rayon::current_num_threads() as u64;
         let searches = threads * (8 * n + 32 * (e.arcs + 1));
         let blocks = 8 * cpu::BLOCK as u64 * (2 * n + threads * cpu::BLOCK as u64);

@@ -82,7 +82,7 @@ impl Ids {
         let ids = distinct(lists.concat(), ctx)?;
         let mut slots = vec![EMPTY; (2 * ids.len()).next_power_of_two()];
         for (i, &id) in ids.iter().enumerate() {
-            if i % BLOCK == 0 {
+            if i.is_multiple_of(BLOCK) {
                 ctx.check()?;
             }
             let mut at = slot(id, slots.len());

@@ -84,7 +84,7 @@ impl Search {
         let mut at = 0;
         while let Some(&u) = self.queue.get(at) {
             at += 1;
-            if at % STEPS == 0 {
+            if at.is_multiple_of(STEPS) {
                 ctx.check()?;
             }
             for &v in csr.row(u) {
@@ -134,7 +134,7 @@ fn first_closed(csr: &Csr, start: u32, from: &mut [u32], ctx: &Context) -> Resul
     let mut at = 0;
     while let Some(&u) = queue.get(at) {
         at += 1;
-        if at % STEPS == 0 {
+        if at.is_multiple_of(STEPS) {
             ctx.check()?;
         }
         let mut came = false;
@@ -189,7 +189,7 @@ fn topological(csr: &Csr, ctx: &Context) -> Result<Vec<u32>, Failure> {
     let mut order = Vec::with_capacity(n);
     while let Some(Reverse(u)) = free.pop() {
         order.push(u);
-        if order.len() % STEPS == 0 {
+        if order.len().is_multiple_of(STEPS) {
             ctx.block(order.len(), n)?;
         }
         for &v in csr.row(u) {

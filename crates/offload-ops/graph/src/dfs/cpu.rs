@@ -34,7 +34,7 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
         let mut meet = Some(start);
         loop {
             steps += 1;
-            if steps % STEPS == 0 {
+            if steps.is_multiple_of(STEPS) {
                 ctx.block(order.len(), n)?;
             }
             if let Some(v) = meet.take() {

@@ -154,7 +154,7 @@ impl<'a> Spur<'a> {
                 continue;
             }
             settled += 1;
-            if settled % SETTLED == 0 {
+            if settled.is_multiple_of(SETTLED) {
                 ctx.check()?;
             }
             if u == self.end {

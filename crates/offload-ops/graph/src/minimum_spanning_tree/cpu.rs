@@ -96,7 +96,7 @@ impl Forest {
             if part.len() <= SORTED.max(self.above.len() / 8) {
                 part.par_sort_unstable();
                 for (i, &edge) in part.iter().enumerate() {
-                    if i % BLOCK == 0 {
+                    if i.is_multiple_of(BLOCK) {
                         ctx.check()?;
                     }
                     self.take(edge);

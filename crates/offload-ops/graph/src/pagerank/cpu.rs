@@ -117,7 +117,7 @@ fn shares(network: &Network, weights: Option<&[f64]>, ctx: &Context) -> Result<V
     // Sums of weights are taken in the order of the edges, by one thread, so that they are always the same.
     let mut total = vec![0.0f64; network.nodes()];
     for (i, (&u, &v)) in network.src.iter().zip(&network.dst).enumerate() {
-        if i % BLOCK == 0 {
+        if i.is_multiple_of(BLOCK) {
             ctx.check()?;
         }
         let w = weights[i];

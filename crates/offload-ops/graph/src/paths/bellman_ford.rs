@@ -32,7 +32,7 @@ pub(crate) fn distances(
     while let Some(u) = queue.pop_front() {
         queued[u as usize] = false;
         taken += 1;
-        if taken % TAKEN == 0 {
+        if taken.is_multiple_of(TAKEN) {
             ctx.check()?;
         }
         let d = distances[u as usize];

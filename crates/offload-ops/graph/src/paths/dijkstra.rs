@@ -32,7 +32,7 @@ pub(crate) fn run(
             continue;
         }
         settled += 1;
-        if settled % SETTLED == 0 {
+        if settled.is_multiple_of(SETTLED) {
             ctx.block(settled, csr.nodes())?;
         }
         if Some(u) == end {
@@ -72,7 +72,7 @@ pub(crate) fn a_star(
             continue;
         }
         steps += 1;
-        if steps % SETTLED == 0 {
+        if steps.is_multiple_of(SETTLED) {
             ctx.check()?;
         }
         if u == end {

@@ -46,7 +46,7 @@ pub(crate) fn roots(csr: &Csr, ctx: &Context) -> Result<Vec<u32>, Failure> {
         open.push(start);
         while let Some((u, next)) = way.last_mut() {
             steps += 1;
-            if steps % STEPS == 0 {
+            if steps.is_multiple_of(STEPS) {
                 ctx.block(count as usize, n)?;
             }
             let u = *u;
