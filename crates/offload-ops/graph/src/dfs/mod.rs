@@ -5,7 +5,9 @@ mod cpu;
 
 use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, integers};
+use offload_core::{
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, integers,
+};
 
 offload_core::inputs! {
     /// Inputs of `graph.dfs`.
@@ -58,13 +60,17 @@ impl Operation for Dfs {
 
     fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
         let e = Extents::of(&inputs.graph)?;
-        Ok(e.plan(Need {
+        let plan = e.plan(Need {
             work: e.walk() * 2.0,
             more_bytes_in: inputs.start.as_ref().map_or(0, TensorSpec::bytes),
             bytes_out: 40 * e.nodes,
             workspace: e.rows(e.arcs, false) + 40 * e.nodes,
             outputs: &["nodes", "order", "parents", "discovery", "finish"],
-        }))
+        });
+        Ok(Plan {
+            device: DeviceNeed::CpuOnly("a search in depth is one step after the other by nature"),
+            ..plan
+        })
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
