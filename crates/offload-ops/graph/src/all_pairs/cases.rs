@@ -11,7 +11,12 @@ pub(super) fn cases() -> Vec<Case> {
             let want = Record::new()
                 .with("nodes", row.ids())
                 .with("distances", gapped(row.figure("all_pairs", "distances")));
-            row.case(row.inputs(), want, Tolerance::EXACT)
+            let mut inputs = row.inputs();
+            if row.name() == "ids at the end of 64 bits" {
+                // Its edges name more nodes than it lists.
+                inputs.take(offload_api::graph::NODES);
+            }
+            row.case(inputs, want, Tolerance::EXACT)
         })
         .collect();
     let empty = Tensor::new([0, 0], Vec::<f64>::new()).map_or_else(Value::nothing, Value::Gapped);
