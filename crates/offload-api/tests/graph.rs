@@ -1,5 +1,7 @@
 //! Graphs as callers send them, right and wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use offload_api::graph::{DIRECTED, DST, NODES, SRC, WEIGHT, columns};
 use offload_api::json::{decode_inputs, decode_request, write_record};
 use offload_api::{DatasetRef, Field, Kind, Record, Schema, Source, Tensor, Value};

@@ -380,7 +380,8 @@ fn results_depend_neither_on_the_order_of_edges_nor_on_threads() {
         // Large enough for every parallel path.
         let g = made(5, 50_000, 300_000, directed, zeros);
         let start = g.nodes[17];
-        let jobs: Vec<(&dyn AnyOperation, fn(Record) -> Record)> = vec![
+        type Job = (&'static dyn AnyOperation, fn(Record) -> Record);
+        let jobs: Vec<Job> = vec![
             (&Bfs, |r| r),
             (&ShortestPath, |r| r),
             (&ConnectedComponents, |r| r),
