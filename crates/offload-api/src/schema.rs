@@ -62,6 +62,15 @@ pub enum Kind {
     Bytes {
         max_bytes: usize,
     },
+    /// A [graph](crate::graph), which is several entries of a record. The field is named `graph`.
+    Graph,
+    /// As an output: what is within, or nothing.
+    Nullable(Box<Kind>),
+    /// As an output: numbers of a rank within these bounds, some of which may be missing.
+    Gapped {
+        min_rank: usize,
+        max_rank: usize,
+    },
 }
 
 /// One named input or output.
@@ -144,7 +153,19 @@ impl Schema {
 impl Field {
     /// JSON Schema (the OpenAPI 3.0 dialect) of this field's values.
     pub fn to_json_schema(&self) -> Json {
-        let mut schema = match &self.kind {
+        let mut schema = self.kind.to_json_schema();
+        let mut doc = self.doc.trim().to_string();
+        if let Some(default) = self.default {
+            doc.push_str(&format!(" Default: {default}."));
+        }
+        schema["description"] = Json::String(doc);
+        schema
+    }
+}
+
+impl Kind {
+    fn to_json_schema(&self) -> Json {
+        match self {
             Kind::Tensor { elem, min_rank, max_rank } => {
                 let number = match elem {
                     Elem::Fixed(DType::U8) => {
@@ -153,14 +174,16 @@ impl Field {
                     elem if elem.is_integer() => json!({"type": "integer"}),
                     _ => json!({"type": "number"}),
                 };
-                let of_rank = |rank: usize| {
-                    (0..rank).fold(number.clone(), |inner, _| json!({"type": "array", "items": inner}))
-                };
-                if min_rank == max_rank {
-                    of_rank(*min_rank)
-                } else {
-                    json!({"anyOf": (*min_rank..=*max_rank).map(of_rank).collect::<Vec<_>>()})
-                }
+                of_ranks(&number, *min_rank, *max_rank)
+            }
+            Kind::Gapped { min_rank, max_rank } => {
+                of_ranks(&json!({"type": "number", "nullable": true}), *min_rank, *max_rank)
+            }
+            Kind::Graph => crate::graph::json_schema(),
+            Kind::Nullable(inner) => {
+                let mut schema = inner.to_json_schema();
+                schema["nullable"] = Json::Bool(true);
+                schema
             }
             Kind::Int { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
             Kind::Float { min, max } => {
@@ -184,13 +207,18 @@ impl Field {
                 json!({"type": "string", "format": "byte", "maxLength": max_bytes.div_ceil(3).saturating_mul(4)})
             }
             Kind::Matches(layout) => matches_schema(*layout, &match_schema()),
-        };
-        let mut doc = self.doc.trim().to_string();
-        if let Some(default) = self.default {
-            doc.push_str(&format!(" Default: {default}."));
         }
-        schema["description"] = Json::String(doc);
-        schema
+    }
+}
+
+/// Nested arrays of numbers of a rank within these bounds.
+fn of_ranks(number: &Json, min_rank: usize, max_rank: usize) -> Json {
+    let of_rank =
+        |rank: usize| (0..rank).fold(number.clone(), |inner, _| json!({"type": "array", "items": inner}));
+    if min_rank == max_rank {
+        of_rank(min_rank)
+    } else {
+        json!({"anyOf": (min_rank..=max_rank).map(of_rank).collect::<Vec<_>>()})
     }
 }
 

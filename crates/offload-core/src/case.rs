@@ -84,12 +84,22 @@ impl Case {
 /// The first difference.
 pub fn close(name: &str, got: &Value, want: &Value, tolerance: Tolerance) -> Result<(), String> {
     match (got, want) {
-        (Value::Tensor(g), Value::Tensor(w)) => {
+        (Value::Tensor(g), Value::Tensor(w)) | (Value::Gapped(g), Value::Gapped(w)) => {
             if g.shape() != w.shape() {
                 return Err(format!("{name} has shape {:?}, expected {:?}", g.shape(), w.shape()));
             }
             if g.dtype() != w.dtype() {
                 return Err(format!("{name} is {}, expected {}", g.dtype(), w.dtype()));
+            }
+            if let (Some(g), Some(w)) = (integers(g), integers(w)) {
+                for (i, (g, w)) in g.zip(w).enumerate() {
+                    // The difference is taken exactly: two ids of 64 bits may be one number as f64.
+                    let off = (g - w).unsigned_abs() as f64;
+                    if off > tolerance.absolute + tolerance.relative * w.unsigned_abs() as f64 {
+                        return Err(format!("{name}[{i}] is {g}, expected {w}"));
+                    }
+                }
+                return Ok(());
             }
             for (i, (g, w)) in elements(g).zip(elements(w)).enumerate() {
                 near(g, w, tolerance).map_err(|e| format!("{name}[{i}] {e}"))?;
@@ -126,6 +136,17 @@ fn near(got: f64, want: f64, t: Tolerance) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("is {got:e}, expected {want:e} (off by {:e})", (got - want).abs()))
+}
+
+/// The elements of a tensor of integers.
+fn integers(t: &Tensor) -> Option<Box<dyn Iterator<Item = i128> + '_>> {
+    match t.data() {
+        Data::I32(b) => Some(Box::new(b.iter().map(|&x| i128::from(x)))),
+        Data::I64(b) => Some(Box::new(b.iter().map(|&x| i128::from(x)))),
+        Data::U8(b) => Some(Box::new(b.iter().map(|&x| i128::from(x)))),
+        Data::U64(b) => Some(Box::new(b.iter().map(|&x| i128::from(x)))),
+        Data::F32(_) | Data::F64(_) => None,
+    }
 }
 
 fn elements(t: &Tensor) -> Box<dyn Iterator<Item = f64> + '_> {

@@ -7,6 +7,7 @@ mod case;
 mod context;
 pub mod device;
 mod failure;
+mod graph;
 mod inputs;
 mod operation;
 mod operations;
@@ -17,6 +18,7 @@ mod tenant;
 pub use case::{Case, Expect, Property, Tolerance, close};
 pub use context::{Cancel, Context, Progress};
 pub use failure::{Failure, Rejection};
+pub use graph::Graph;
 pub use inputs::{
     FromRecord, FromValue, Slot, bytes, field_of, float, int, integers, json_value, one_of, real, take, text,
 };

@@ -1,5 +1,6 @@
 //! Request bodies into options and inputs, in one pass, driven by the operation's schema.
 
+use super::graph::{self, Parts};
 use super::reader::{Reader, step};
 use super::tensor::{self, Raw};
 use crate::envelope::OPTION_WORDS;
@@ -26,6 +27,7 @@ enum Read<'b> {
     Raw(Raw, String),
     Open(Open<'b>),
     Ready(Value<Source>),
+    Parts(Parts),
 }
 
 /// A tensor of one of several types, read as the likeliest; it is read again when `dtype`, which may stand behind
@@ -110,14 +112,14 @@ fn inputs_object(r: &mut Reader<'_>, schema: &Schema, pointer: &str) -> Result<R
     fields.finish(pointer)
 }
 
-fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
+pub(super) fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
     let shown: String = key.chars().take(64).collect();
     let hint = nearest(key, known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
     Invalid::new(pointer, format!("unknown field {shown}{hint}"))
 }
 
 /// Calls `entry` with the reader at each value of an object.
-fn object<'a>(
+pub(super) fn object<'a>(
     r: &mut Reader<'a>,
     pointer: &str,
     mut entry: impl FnMut(&mut Reader<'a>, String) -> Result<(), Invalid>,
@@ -218,6 +220,10 @@ impl<'s, 'b> Fields<'s, 'b> {
             };
             let value = match self.read.swap_remove(i).1 {
                 Read::Ready(v) => v,
+                Read::Parts(parts) => {
+                    parts.into_iter().for_each(|(name, value)| record.set(name, value));
+                    continue;
+                }
                 Read::Raw(raw, at) => {
                     let dtype = match field.kind {
                         Kind::Tensor { elem: Elem::Fixed(d), .. } => d,
@@ -260,6 +266,9 @@ fn ranked(r: &mut Reader<'_>, dtype: DType, field: &Field, pointer: &str) -> Res
 fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Read<'b>, Invalid> {
     let name = field.name;
     let bad = |message: String| Invalid::new(pointer, message);
+    if let Kind::Graph = field.kind {
+        return graph::read(r, pointer).map(Read::Parts);
+    }
     let referred = matches!(field.kind, Kind::Bytes { .. }) && r.peek() == Some(b'{');
     if referred || matches!(field.kind, Kind::Tensor { .. }) {
         return reference(r.skip(pointer)?, pointer).map(|s| Read::Ready(Value::Tensor(s)));
@@ -273,7 +282,13 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
     let json: serde_json::Value = serde_json::from_slice(text)
         .map_err(|e| bad(format!("{name} is not valid json: {}", super::describe(&e))))?;
     let value = match &field.kind {
-        Kind::Tensor { .. } | Kind::Bytes { .. } => return Err(bad(format!("{name} must be a tensor"))),
+        // The first three were read above; the others are outputs.
+        Kind::Tensor { .. }
+        | Kind::Bytes { .. }
+        | Kind::Graph
+        | Kind::Gapped { .. }
+        | Kind::Nullable(_)
+        | Kind::Matches(_) => return Err(bad(format!("{name} is an output, it cannot be sent"))),
         Kind::Int { min, max } => {
             let v = json
                 .as_i64()
@@ -314,7 +329,6 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
             Value::Text(s.to_string())
         }
         Kind::Json { .. } => Value::Json(Arc::new(json)),
-        Kind::Matches(_) => return Err(bad(format!("{name} is an output, it cannot be sent"))),
     };
     Ok(Read::Ready(value))
 }

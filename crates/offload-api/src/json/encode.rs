@@ -1,5 +1,7 @@
 //! Outputs into JSON text, straight from their buffers.
 
+use super::graph;
+use crate::graph::{NAME, SRC, WEIGHT};
 use crate::{Data, Element, Layout, Matches, Record, Tensor, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +15,7 @@ pub struct NotFinite {
 }
 
 /// Writes an element as JSON; `false` when it is not finite.
-trait WriteNumber {
+pub(super) trait WriteNumber {
     fn write(self, out: &mut Vec<u8>) -> bool;
 }
 
@@ -78,7 +80,11 @@ fn write_i64(v: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn write_elements<T: Element + WriteNumber>(shape: &[usize], elements: &[T], out: &mut Vec<u8>) -> bool {
+pub(super) fn write_elements<T: Element + WriteNumber>(
+    shape: &[usize],
+    elements: &[T],
+    out: &mut Vec<u8>,
+) -> bool {
     match shape {
         [] => elements[0].write(out),
         [_] => write_list(elements.len(), out, |i, out| elements[i].write(out)),
@@ -159,6 +165,21 @@ fn write_base64(bytes: &[u8], out: &mut Vec<u8>) -> bool {
     written
 }
 
+/// Writes numbers of which those that are not finite stand for nothing.
+fn write_gapped(shape: &[usize], elements: &[f64], out: &mut Vec<u8>) {
+    let Some((n, inner)) = shape.split_first() else {
+        if !elements.first().is_some_and(|e| e.write(out)) {
+            out.extend_from_slice(b"null");
+        }
+        return;
+    };
+    let stride = inner.iter().product::<usize>();
+    write_list(*n, out, |i, out| {
+        write_gapped(inner, &elements[i * stride..(i + 1) * stride], out);
+        true
+    });
+}
+
 /// Writes `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail, nor can serialising a str.
@@ -172,6 +193,10 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<(), NotFinite> {
     let finite = match value {
         Value::Tensor(t) => write_tensor(t, out),
+        Value::Gapped(t) => {
+            write_gapped(t.shape(), t.as_slice::<f64>().unwrap_or_default(), out);
+            true
+        }
         Value::Int(v) => v.write(out),
         Value::Float(v) => v.write(out),
         Value::Bool(v) => {
@@ -189,14 +214,28 @@ pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<()
     if finite { Ok(()) } else { Err(NotFinite { output: name }) }
 }
 
-/// Writes the members `"name":value,…` of an object, without its braces.
+/// Writes the members `"name":value,…` of an object, without its braces. The parts of a [graph](crate::graph) are
+/// written as the one member they are.
 ///
 /// # Errors
 /// When a value holds NaN or infinity.
 pub fn write_record(record: &Record, out: &mut Vec<u8>) -> Result<(), NotFinite> {
-    for (i, (name, value)) in record.iter().enumerate() {
-        if i > 0 {
+    let mut first = true;
+    for (name, value) in record.iter() {
+        let part = graph::is_part(name);
+        if part && name != SRC {
+            continue;
+        }
+        if !std::mem::replace(&mut first, false) {
             out.push(b',');
+        }
+        if part {
+            write_string(NAME, out);
+            out.push(b':');
+            if !graph::write(record, out) {
+                return Err(NotFinite { output: WEIGHT });
+            }
+            continue;
         }
         write_string(name, out);
         out.push(b':');

@@ -30,7 +30,7 @@ impl CacheKey {
         for (name, value) in inputs.iter() {
             h.text(name);
             match value {
-                Value::Tensor(t) => h.tensor(t),
+                Value::Tensor(t) | Value::Gapped(t) => h.tensor(t),
                 Value::Int(v) => h.tagged(b'i', &v.to_le_bytes()),
                 Value::Float(v) => h.tagged(b'f', &v.to_bits().to_le_bytes()),
                 Value::Bool(v) => h.tagged(b'b', &[u8::from(*v)]),

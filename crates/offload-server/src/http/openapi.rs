@@ -22,7 +22,8 @@ pub fn example(r: &Registered) -> Json {
         offload_api::Value::Tensor(t) if t.dtype().is_real() => Some(t.dtype()),
         _ => None,
     });
-    if let (Some(map), Some(dtype)) = (inputs.as_object_mut(), real) {
+    // Tensors of one fixed type take no dtype.
+    if let (Some(map), Some(dtype), Some(_)) = (inputs.as_object_mut(), real, r.schema.default_dtype) {
         map.insert("dtype".into(), dtype.name().into());
     }
     match &case.expect {
@@ -220,6 +221,7 @@ impl Document {
                 tensor_name(kind, *min_rank, *max_rank)
             }
             Kind::Matches(Layout::Flat) => "MatchesOrLists".into(),
+            Kind::Graph => "Graph".into(),
             _ if ["anyOf", "oneOf", "properties"].iter().any(|k| schema.get(k).is_some()) => {
                 format!("{owner}{}", pascal(field.name))
             }

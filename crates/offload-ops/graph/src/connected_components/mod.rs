@@ -1,0 +1,62 @@
+//! `graph.connected_components`: the parts of a graph that hang together.
+
+mod cases;
+mod cpu;
+
+pub(crate) use cpu::roots;
+
+use crate::need::{Extents, Need, WORK_UNIT, ids, output};
+use offload_api::{Priority, Record, Tensor, TensorSpec};
+use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int};
+
+offload_core::inputs! {
+    /// Inputs of `graph.connected_components`.
+    pub struct Inputs<T> {
+        /// The graph; directions and weights are ignored.
+        graph: Graph<T>,
+    }
+}
+
+/// Which nodes hang together, directions ignored.
+pub struct ConnectedComponents;
+
+impl Operation for ConnectedComponents {
+    type Inputs<T: Slot> = Inputs<T>;
+    type Output = Record<Tensor>;
+
+    fn about() -> About {
+        About {
+            family: "graph",
+            name: "connected_components",
+            version: 1,
+            summary: "Which nodes hang together, directions ignored",
+            doc: include_str!("doc.md"),
+            default_priority: Priority::High,
+            work_unit: WORK_UNIT,
+            outputs: vec![
+                output("nodes", "The ids of all nodes, ascending, `[nodes]`.", ids()),
+                output("labels", "For each of `nodes`, the smallest id of its component, `[nodes]`.", ids()),
+                output("count", "How many components there are.", int(0, i64::MAX)),
+            ],
+        }
+    }
+
+    fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
+        let e = Extents::of(&inputs.graph)?;
+        Ok(e.plan(Need {
+            work: e.walk(),
+            more_bytes_in: 0,
+            bytes_out: 16 * e.nodes,
+            workspace: 8 * e.nodes,
+            outputs: &["nodes", "labels", "count"],
+        }))
+    }
+
+    fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+        cpu::run(inputs, ctx)
+    }
+
+    fn cases() -> Vec<Case> {
+        cases::cases()
+    }
+}
