@@ -11,6 +11,19 @@ pub enum Elem {
     Real,
     /// Always this type.
     Fixed(DType),
+    /// One of these types: JSON numbers are read as the request's `dtype` when it is among them, else as the first.
+    OneOf(&'static [DType]),
+}
+
+impl Elem {
+    /// Whether all types it can be are integers.
+    pub fn is_integer(self) -> bool {
+        match self {
+            Elem::Real => false,
+            Elem::Fixed(d) => !d.is_real(),
+            Elem::OneOf(types) => types.iter().all(|d| !d.is_real()),
+        }
+    }
 }
 
 /// What a field holds.
@@ -66,7 +79,7 @@ pub struct Schema {
     /// The fields in their documented order.
     pub fields: Vec<Field>,
     /// How JSON numbers of [`Elem::Real`] tensors are read without a `dtype`; `None` when there are no such
-    /// tensors, and then `dtype` is an unknown field.
+    /// tensors. With neither such a tensor nor one of [`Elem::OneOf`], `dtype` is an unknown field.
     pub default_dtype: Option<DType>,
 }
 
@@ -76,18 +89,42 @@ impl Schema {
         self.fields.iter().find(|f| f.name == name)
     }
 
+    /// The types that `dtype` may name: none when it is an unknown field.
+    pub fn dtypes(&self) -> Vec<DType> {
+        let mut all = Vec::new();
+        let real = [DType::F32, DType::F64];
+        let choices = self.fields.iter().filter_map(|f| match f.kind {
+            Kind::Tensor { elem: Elem::OneOf(types), .. } => Some(types),
+            _ => None,
+        });
+        for &d in self.default_dtype.iter().flat_map(|_| &real).chain(choices.flatten()) {
+            if !all.contains(&d) {
+                all.push(d);
+            }
+        }
+        all
+    }
+
     /// JSON Schema (the OpenAPI 3.0 dialect) of an object of these fields.
     pub fn to_json_schema(&self) -> Json {
         let mut properties = serde_json::Map::new();
         for f in &self.fields {
             properties.insert(f.name.into(), f.to_json_schema());
         }
-        if let Some(default) = self.default_dtype {
-            properties.insert(
-                "dtype".into(),
-                json!({"type": "string", "enum": ["f32", "f64"], "default": default.name(),
-                       "description": "element type of the real tensors; JSON numbers are read as f64 and then rounded to it"}),
-            );
+        let dtypes = self.dtypes();
+        if !dtypes.is_empty() {
+            let names: Vec<&str> = dtypes.iter().map(|d| d.name()).collect();
+            let about = if dtypes.iter().all(|d| d.is_real()) {
+                "element type of the real tensors; JSON numbers are read as f64 and then rounded to it"
+            } else {
+                "element type that JSON numbers are read as, where a tensor takes it"
+            };
+            let mut dtype = json!({"type": "string", "enum": names});
+            if let Some(default) = self.default_dtype {
+                dtype["default"] = default.name().into();
+            }
+            dtype["description"] = about.into();
+            properties.insert("dtype".into(), dtype);
         }
         let required: Vec<&str> = self.fields.iter().filter(|f| f.required).map(|f| f.name).collect();
         let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
@@ -104,7 +141,10 @@ impl Field {
         let mut schema = match &self.kind {
             Kind::Tensor { elem, min_rank, max_rank } => {
                 let number = match elem {
-                    Elem::Fixed(d) if !d.is_real() => json!({"type": "integer"}),
+                    Elem::Fixed(DType::U8) => {
+                        json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, {"type": "boolean"}]})
+                    }
+                    elem if elem.is_integer() => json!({"type": "integer"}),
                     _ => json!({"type": "number"}),
                 };
                 let of_rank = |rank: usize| {

@@ -20,6 +20,78 @@ fn schema() -> Schema {
     }
 }
 
+/// What of several types a tensor can be, and a mask.
+fn open_schema() -> Schema {
+    let field = |name, elem, max_rank| Field {
+        name,
+        doc: "for a test",
+        kind: Kind::Tensor { elem, min_rank: 1, max_rank },
+        required: false,
+        default: None,
+    };
+    Schema {
+        fields: vec![
+            field("data", Elem::OneOf(&[DType::F64, DType::I64]), 1),
+            field("codes", Elem::OneOf(&[DType::F32, DType::F64, DType::U8]), 2),
+            field("mask", Elem::Fixed(DType::U8), 2),
+        ],
+        default_dtype: None,
+    }
+}
+
+fn opened(body: &str, name: &str) -> Tensor {
+    let decoded = decode_request(body.as_bytes(), &open_schema()).unwrap_or_else(|e| panic!("{body}: {e}"));
+    match decoded.inputs.get(name) {
+        Some(Value::Tensor(Source::Inline(t))) => t.clone(),
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_tensor_of_one_of_several_types_is_of_the_requests_wherever_dtype_stands() {
+    // 2^53 + 1, which no f64 holds: read as f64 first, it would be lost.
+    let large = vec![9_007_199_254_740_993i64, -1];
+    for body in [
+        r#"{"data":[9007199254740993,-1],"dtype":"i64"}"#,
+        r#"{"dtype":"i64","data":[9007199254740993,-1]}"#,
+        r#"{"inputs":{"data":[9007199254740993,-1],"dtype":"i64"}}"#,
+    ] {
+        assert_eq!(opened(body, "data"), Tensor::vector(large.clone()), "{body}");
+    }
+    assert_eq!(opened(r#"{"data":[1,2.5]}"#, "data"), Tensor::vector(vec![1.0, 2.5]));
+    // A type that the field does not take is for another field.
+    let body = r#"{"data":[1],"codes":[7,255],"dtype":"u8"}"#;
+    assert_eq!(opened(body, "data"), Tensor::vector(vec![1.0]));
+    assert_eq!(opened(body, "codes"), Tensor::vector(vec![7u8, 255]));
+    assert_eq!(opened(r#"{"codes":[[0.1]]}"#, "codes"), Tensor::new([1, 1], vec![0.1f32]).unwrap());
+    assert_eq!(opened(r#"{"codes":[true],"dtype":"u8"}"#, "codes"), Tensor::vector(vec![1u8]));
+    let schema = open_schema();
+    assert_eq!(schema.dtypes(), [DType::F64, DType::I64, DType::F32, DType::U8]);
+    for (body, pointer, part) in [
+        (r#"{"codes":[1,256],"dtype":"u8"}"#, "/codes/1", "out of range"),
+        (r#"{"codes":[1,1.5],"dtype":"u8"}"#, "/codes/1", "integer"),
+        (r#"{"codes":[true]}"#, "/codes/0", "expected a number"),
+        (r#"{"codes":[[1],2]}"#, "/codes/1", "ragged"),
+        (r#"{"codes":[1"#, "/codes", "the end of the body"),
+        (r#"{"data":[[1]]}"#, "/data", "2 dimensions"),
+        (r#"{"data":[[1]],"dtype":"i64"}"#, "/data", "2 dimensions"),
+        (r#"{"dtype":"u64"}"#, "/dtype", "f64 or i64 or f32 or u8"),
+    ] {
+        let e = decode_request(body.as_bytes(), &schema).expect_err(body);
+        assert!(e.pointer.starts_with(pointer) && e.message.contains(part), "{body}\n  gave {e:?}");
+    }
+}
+
+#[test]
+fn a_mask_is_bytes_or_truth_values() {
+    assert_eq!(opened(r#"{"mask":[true,false, true ,0,1]}"#, "mask"), Tensor::vector(vec![1u8, 0, 1, 0, 1]));
+    let deep = Tensor::new([2, 2], vec![1u8, 7, 0, 0]).unwrap();
+    assert_eq!(opened(r#"{"mask":[[true,7],[false,0]]}"#, "mask"), deep);
+    for body in [r#"{"mask":[tru]}"#, r#"{"mask":[truefalse]}"#, r#"{"mask":[null]}"#, r#"{"data":[true]}"#] {
+        assert!(decode_request(body.as_bytes(), &open_schema()).is_err(), "{body}");
+    }
+}
+
 fn refused(body: &str) -> (String, String) {
     let e = decode_request(body.as_bytes(), &schema()).expect_err(body);
     (e.pointer, e.message)

@@ -145,6 +145,11 @@ pub fn real(min_rank: usize, max_rank: usize) -> Kind {
     Kind::Tensor { elem: Elem::Real, min_rank, max_rank }
 }
 
+/// A tensor of one of these types, the first where a request does not say, and of a rank within these bounds.
+pub fn one_of(types: &'static [offload_api::DType], min_rank: usize, max_rank: usize) -> Kind {
+    Kind::Tensor { elem: Elem::OneOf(types), min_rank, max_rank }
+}
+
 /// A tensor of integers of this type and of a rank within these bounds.
 pub fn integers(dtype: offload_api::DType, min_rank: usize, max_rank: usize) -> Kind {
     Kind::Tensor { elem: Elem::Fixed(dtype), min_rank, max_rank }

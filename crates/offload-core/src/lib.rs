@@ -17,7 +17,9 @@ mod tenant;
 pub use case::{Case, Expect, Property, Tolerance, close};
 pub use context::{Cancel, Context, Progress};
 pub use failure::{Failure, Rejection};
-pub use inputs::{FromRecord, FromValue, Slot, field_of, float, int, integers, json_value, real, take, text};
+pub use inputs::{
+    FromRecord, FromValue, Slot, field_of, float, int, integers, json_value, one_of, real, take, text,
+};
 pub use operation::{About, AnyOperation, IntoRecord, Operation};
 pub use plan::{DeviceNeed, Plan, PlannedOutput};
 pub use registry::{Registered, Registry};

@@ -18,14 +18,25 @@ pub struct Decoded {
 }
 
 /// A field as read, before the request's `dtype` is known.
-enum Read {
+enum Read<'b> {
     Raw(Raw, String),
+    Open(Open<'b>),
     Ready(Value<Source>),
 }
 
-struct Fields<'s> {
+/// A tensor of one of several types, read as the likeliest; it is read again when `dtype`, which may stand behind
+/// it, names one that numbers are read differently for.
+struct Open<'b> {
+    types: &'static [DType],
+    read_as: DType,
+    raw: Result<Raw, Invalid>,
+    start: Reader<'b>,
+    pointer: String,
+}
+
+struct Fields<'s, 'b> {
     schema: &'s Schema,
-    read: Vec<(&'static str, Read)>,
+    read: Vec<(&'static str, Read<'b>)>,
     dtype: Option<DType>,
 }
 
@@ -122,33 +133,73 @@ fn object<'a>(
     r.expect(b'}', pointer)
 }
 
-impl<'s> Fields<'s> {
+impl<'s, 'b> Fields<'s, 'b> {
     fn new(schema: &'s Schema) -> Self {
         Fields { schema, read: Vec::new(), dtype: None }
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.schema.fields.iter().map(|f| f.name).chain(self.schema.default_dtype.map(|_| "dtype"))
+        let dtype = (!self.schema.dtypes().is_empty()).then_some("dtype");
+        self.schema.fields.iter().map(|f| f.name).chain(dtype)
     }
 
     /// Reads the value of `key` when the schema has such a field.
-    fn field(&mut self, r: &mut Reader<'_>, key: &str, pointer: &str) -> Result<bool, Invalid> {
-        if key == "dtype" && self.schema.default_dtype.is_some() {
-            let name = r.string(pointer)?;
-            self.dtype = Some(
-                DType::from_name(&name)
-                    .filter(|d| d.is_real())
-                    .ok_or_else(|| Invalid::new(pointer, "dtype must be f32 or f64"))?,
-            );
-            return Ok(true);
+    fn field(&mut self, r: &mut Reader<'b>, key: &str, pointer: &str) -> Result<bool, Invalid> {
+        if key == "dtype" {
+            let known = self.schema.dtypes();
+            if !known.is_empty() {
+                let name = r.string(pointer)?;
+                let dtype = DType::from_name(&name).filter(|d| known.contains(d));
+                self.dtype = Some(dtype.ok_or_else(|| {
+                    let names: Vec<&str> = known.iter().map(|d| d.name()).collect();
+                    Invalid::new(pointer, format!("dtype must be {}", names.join(" or ")))
+                })?);
+                return Ok(true);
+            }
         }
         let Some(field) = self.schema.field(key) else { return Ok(false) };
         if self.read.iter().any(|(n, _)| *n == field.name) {
             return Err(Invalid::new(pointer, format!("the field {key} is there twice")));
         }
-        let read = read_value(r, field, pointer)?;
+        let read = match field.kind {
+            Kind::Tensor { elem, .. } if r.peek() != Some(b'{') => self.tensor(r, field, elem, pointer)?,
+            _ => read_value(r, field, pointer)?,
+        };
         self.read.push((field.name, read));
         Ok(true)
+    }
+
+    /// Reads the numbers of a tensor.
+    fn tensor(
+        &self,
+        r: &mut Reader<'b>,
+        field: &Field,
+        elem: Elem,
+        pointer: &str,
+    ) -> Result<Read<'b>, Invalid> {
+        let types = match elem {
+            Elem::Real => return Ok(Read::Raw(ranked(r, DType::F64, field, pointer)?, pointer.into())),
+            Elem::Fixed(d) => return Ok(Read::Raw(ranked(r, d, field, pointer)?, pointer.into())),
+            Elem::OneOf(types) => types,
+        };
+        let (start, read_as) = (r.clone(), self.one_of(types));
+        let raw = ranked(r, read_as, field, pointer);
+        if let Err(e) = &raw {
+            *r = start.clone();
+            r.skip(pointer).map_err(|_| e.clone())?;
+        }
+        Ok(Read::Open(Open { types, read_as, raw, start, pointer: pointer.into() }))
+    }
+
+    /// The type that a tensor of one of these types is read as.
+    fn one_of(&self, types: &[DType]) -> DType {
+        let asked = self.dtype.filter(|d| types.contains(d));
+        asked.or(types.first().copied()).unwrap_or(DType::F64)
+    }
+
+    /// The type that real tensors are read as.
+    fn real(&self) -> DType {
+        self.dtype.filter(|d| d.is_real()).or(self.schema.default_dtype).unwrap_or(DType::F64)
     }
 
     /// Makes the tensors, and checks that every required field is there.
@@ -166,9 +217,19 @@ impl<'s> Fields<'s> {
                 Read::Raw(raw, at) => {
                     let dtype = match field.kind {
                         Kind::Tensor { elem: Elem::Fixed(d), .. } => d,
-                        _ => self.dtype.or(self.schema.default_dtype).unwrap_or(DType::F64),
+                        _ => self.real(),
                     };
                     Value::Tensor(Source::Inline(tensor::finish(raw, dtype, &at)?))
+                }
+                Read::Open(open) => {
+                    let dtype = self.one_of(open.types);
+                    let same = dtype == open.read_as || (dtype.is_real() && open.read_as.is_real());
+                    let raw = if same {
+                        open.raw?
+                    } else {
+                        ranked(&mut open.start.clone(), dtype, field, &open.pointer)?
+                    };
+                    Value::Tensor(Source::Inline(tensor::finish(raw, dtype, &open.pointer)?))
                 }
             };
             record.set(field.name, value);
@@ -177,21 +238,26 @@ impl<'s> Fields<'s> {
     }
 }
 
-fn read_value(r: &mut Reader<'_>, field: &Field, pointer: &str) -> Result<Read, Invalid> {
-    let name = field.name;
-    let bad = |message: String| Invalid::new(pointer, message);
-    if let Kind::Tensor { elem, min_rank, max_rank } = field.kind {
-        if r.peek() == Some(b'{') {
-            return reference(r.skip(pointer)?, pointer).map(|s| Read::Ready(Value::Tensor(s)));
-        }
-        let raw = tensor::read(r, elem, pointer)?;
+/// Reads a tensor of this type, of a rank that the field takes.
+fn ranked(r: &mut Reader<'_>, dtype: DType, field: &Field, pointer: &str) -> Result<Raw, Invalid> {
+    let raw = tensor::read(r, dtype, pointer)?;
+    if let Kind::Tensor { min_rank, max_rank, .. } = field.kind {
         let rank = raw.shape.len();
         if rank < min_rank || rank > max_rank {
             let wanted =
                 if min_rank == max_rank { min_rank.to_string() } else { format!("{min_rank} to {max_rank}") };
-            return Err(bad(format!("{name} has {rank} dimensions, it takes {wanted}")));
+            let message = format!("{} has {rank} dimensions, it takes {wanted}", field.name);
+            return Err(Invalid::new(pointer, message));
         }
-        return Ok(Read::Raw(raw, pointer.to_string()));
+    }
+    Ok(raw)
+}
+
+fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Read<'b>, Invalid> {
+    let name = field.name;
+    let bad = |message: String| Invalid::new(pointer, message);
+    if matches!(field.kind, Kind::Tensor { .. }) {
+        return reference(r.skip(pointer)?, pointer).map(|s| Read::Ready(Value::Tensor(s)));
     }
     let text = r.skip(pointer)?;
     let json: serde_json::Value = serde_json::from_slice(text)

@@ -2,7 +2,7 @@
 
 use super::number::{BadNumber, parse_f64, parse_i128};
 use super::reader::Reader;
-use crate::{DType, Elem, Invalid, MAX_RANK, Tensor};
+use crate::{DType, Invalid, MAX_RANK, Tensor};
 
 /// Numbers as read, before the request's `dtype` is known.
 pub(super) enum Numbers {
@@ -16,19 +16,22 @@ pub(super) struct Raw {
     pub numbers: Numbers,
 }
 
-/// Reads a number or nested arrays of numbers.
-pub(super) fn read(r: &mut Reader<'_>, elem: Elem, pointer: &str) -> Result<Raw, Invalid> {
-    let integer = match elem {
-        Elem::Fixed(d) if !d.is_real() => Some(d),
-        _ => None,
-    };
-    Ok(match integer {
-        None => {
-            let (shape, v) = nested(r, pointer, parse_f64)?;
+/// Reads a number or nested arrays of numbers. Real numbers are read alike for every real type. Bytes may also be
+/// `true` and `false`, so that a mask can be sent as what it is.
+pub(super) fn read(r: &mut Reader<'_>, dtype: DType, pointer: &str) -> Result<Raw, Invalid> {
+    Ok(match dtype {
+        DType::F32 | DType::F64 => {
+            let (shape, v) = nested(r, pointer, false, parse_f64)?;
             Raw { shape, numbers: Numbers::Real(v) }
         }
-        Some(dtype) => {
-            let (shape, v) = nested(r, pointer, |b| {
+        dtype => {
+            let (shape, v) = nested(r, pointer, dtype == DType::U8, |b| {
+                if b.starts_with(b"true") {
+                    return Ok((1, 4));
+                }
+                if b.starts_with(b"false") {
+                    return Ok((0, 5));
+                }
                 let (v, n) = parse_i128(b)?;
                 let fits = match dtype {
                     DType::I32 => i32::try_from(v).is_ok(),
@@ -84,6 +87,7 @@ fn index_pointer(shape: &[usize], mut i: usize) -> String {
 fn nested<T>(
     r: &mut Reader<'_>,
     pointer: &str,
+    words: bool,
     parse: impl Fn(&[u8]) -> Result<(T, usize), BadNumber>,
 ) -> Result<(Vec<usize>, Vec<T>), Invalid> {
     let mut out: Vec<T> = Vec::new();
@@ -123,7 +127,7 @@ fn nested<T>(
                     return Err(ragged(&here(&counts[..counts.len() - 1])));
                 }
             }
-            Some(b'-' | b'0'..=b'9') => {
+            Some(next) if matches!(next, b'-' | b'0'..=b'9') || (words && matches!(next, b't' | b'f')) => {
                 if *leaf.get_or_insert(counts.len()) != counts.len() {
                     return Err(ragged(&here(&counts)));
                 }

@@ -1,7 +1,7 @@
 //! `openapi.json`, generated from the registry and the error table.
 
 use super::BASE;
-use offload_api::{Elem, ErrorCode, Field, Kind, json::write_record};
+use offload_api::{DType, Elem, ErrorCode, Field, Kind, json::write_record};
 use offload_core::{Expect, Registered, Registry};
 use serde_json::{Map, Value as Json, json};
 
@@ -196,10 +196,17 @@ impl Document {
     /// A field's schema, named where a generated client needs a class for it.
     fn field(&mut self, owner: &str, field: &Field) -> Json {
         let mut schema = field.to_json_schema();
+        if matches!(field.kind, Kind::Tensor { elem: Elem::Fixed(DType::U8), .. }) {
+            self.elements(&mut schema);
+        }
         let name = match &field.kind {
             Kind::Tensor { elem, min_rank, max_rank } if min_rank < max_rank => {
-                let real = !matches!(elem, Elem::Fixed(d) if !d.is_real());
-                tensor_name(real, *min_rank, *max_rank)
+                let kind = match elem {
+                    Elem::Fixed(DType::U8) => "Byte",
+                    elem if elem.is_integer() => "Integer",
+                    _ => "",
+                };
+                tensor_name(kind, *min_rank, *max_rank)
             }
             _ if ["anyOf", "oneOf", "properties"].iter().any(|k| schema.get(k).is_some()) => {
                 format!("{owner}{}", pascal(field.name))
@@ -212,6 +219,21 @@ impl Document {
             map.remove("description");
         }
         json!({"allOf": [self.schema(&name, schema)], "description": doc})
+    }
+
+    /// Names what a tensor's elements are, where that is more than one type.
+    fn elements(&mut self, schema: &mut Json) {
+        let mut at = schema;
+        while at.get("items").is_some() {
+            at = &mut at["items"];
+        }
+        if let Some(ranks) = at.get_mut("anyOf").and_then(Json::as_array_mut)
+            && ranks.iter().any(|rank| rank.get("items").is_some())
+        {
+            ranks.iter_mut().for_each(|rank| self.elements(rank));
+        } else if at.get("anyOf").is_some() {
+            *at = self.schema("ByteOrFlag", at.clone());
+        }
     }
 
     fn workload(&mut self, r: &Registered) {
@@ -272,9 +294,8 @@ impl Document {
     }
 }
 
-/// `MatrixOrStack` for ranks 2 to 3.
-fn tensor_name(real: bool, min_rank: usize, max_rank: usize) -> String {
-    let kind = if real { "" } else { "Integer" };
+/// `MatrixOrStack` for ranks 2 to 3, with the kind of its elements before it.
+fn tensor_name(kind: &str, min_rank: usize, max_rank: usize) -> String {
     let ranks: Vec<String> = (min_rank..=max_rank)
         .map(|rank| match rank {
             0 => "Number".into(),
