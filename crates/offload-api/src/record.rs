@@ -1,6 +1,6 @@
 //! Named values: the inputs and the outputs of an operation, in every stage of their life.
 
-use crate::{Tensor, TensorSpec};
+use crate::{Matches, Tensor, TensorSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub enum Value<T = Tensor> {
     Text(String),
     /// A structured value that the operation decodes itself.
     Json(Arc<serde_json::Value>),
+    /// Ranked answers; an output only.
+    Matches(Matches),
 }
 
 /// Where a tensor comes from.
@@ -129,6 +131,7 @@ impl<T> Record<T> {
                 Value::Bool(v) => Value::Bool(v),
                 Value::Text(v) => Value::Text(v),
                 Value::Json(v) => Value::Json(v),
+                Value::Matches(m) => Value::Matches(m),
             };
             entries.push((name, value));
         }
@@ -143,12 +146,13 @@ impl Record<Tensor> {
         specs
     }
 
-    /// Bytes of all tensors and texts.
+    /// Bytes of all tensors, texts and ranked answers.
     pub fn bytes(&self) -> u64 {
         self.iter()
             .map(|(_, v)| match v {
                 Value::Tensor(t) => t.bytes(),
                 Value::Text(t) => t.len() as u64,
+                Value::Matches(m) => m.bytes(),
                 _ => 16,
             })
             .sum()

@@ -1,7 +1,7 @@
 //! Schemas: what an operation takes and gives, as data, so that decoding, documentation and the API
 //! description all read the same thing.
 
-use crate::DType;
+use crate::{DType, Layout};
 use serde_json::{Value as Json, json};
 
 /// The element type a tensor field takes.
@@ -56,6 +56,8 @@ pub enum Kind {
     Json {
         schema: fn() -> Json,
     },
+    /// Ranked answers; an output only.
+    Matches(Layout),
 }
 
 /// One named input or output.
@@ -174,6 +176,7 @@ impl Field {
             Kind::Choice(words) => json!({"type": "string", "enum": words}),
             Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
             Kind::Json { schema } => schema(),
+            Kind::Matches(layout) => matches_schema(*layout, &match_schema()),
         };
         let mut doc = self.doc.trim().to_string();
         if let Some(default) = self.default {
@@ -181,6 +184,26 @@ impl Field {
         }
         schema["description"] = Json::String(doc);
         schema
+    }
+}
+
+/// JSON Schema of one ranked answer.
+pub fn match_schema() -> Json {
+    json!({"type": "object", "required": ["idx", "score"], "properties": {
+        "idx": {"type": "integer", "format": "int64", "minimum": 0, "description": "the row that matched, from 0"},
+        "score": {"type": "number", "format": "double"}}})
+}
+
+/// JSON Schema of ranked answers, each of which is `one`.
+pub fn matches_schema(layout: Layout, one: &Json) -> Json {
+    let list = json!({"type": "array", "items": one});
+    match layout {
+        Layout::Flat => json!({"anyOf": [list, {"type": "array", "items": list}]}),
+        Layout::PerQuery => {
+            let index = json!({"type": "integer", "format": "int64", "minimum": 0, "description": "the query, from 0"});
+            json!({"type": "array", "items": {"type": "object", "required": ["query_idx", "matches"],
+                   "properties": {"query_idx": index, "matches": list}}})
+        }
     }
 }
 

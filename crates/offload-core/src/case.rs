@@ -96,6 +96,21 @@ pub fn close(name: &str, got: &Value, want: &Value, tolerance: Tolerance) -> Res
             }
             Ok(())
         }
+        (Value::Matches(g), Value::Matches(w)) => {
+            if g.layout() != w.layout() {
+                return Err(format!("{name} is laid out {:?}, expected {:?}", g.layout(), w.layout()));
+            }
+            let columns = [("idx", g.indices(), w.indices()), ("score", g.scores(), w.scores())];
+            columns.into_iter().try_for_each(|(column, g, w)| {
+                let tolerance = if column == "idx" { Tolerance::EXACT } else { tolerance };
+                close(
+                    &format!("{name}.{column}"),
+                    &Value::Tensor(g.clone()),
+                    &Value::Tensor(w.clone()),
+                    tolerance,
+                )
+            })
+        }
         (Value::Float(g), Value::Float(w)) => near(*g, *w, tolerance).map_err(|e| format!("{name} {e}")),
         (g, w) if g == w => Ok(()),
         (g, w) => Err(format!("{name} is {g:?}, expected {w:?}")),
@@ -121,5 +136,31 @@ fn elements(t: &Tensor) -> Box<dyn Iterator<Item = f64> + '_> {
         Data::I64(b) => Box::new(b.iter().map(|&x| x as f64)),
         Data::U8(b) => Box::new(b.iter().map(|&x| f64::from(x))),
         Data::U64(b) => Box::new(b.iter().map(|&x| x as f64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offload_api::{Layout, Matches};
+
+    #[test]
+    fn ranked_answers_are_compared_by_row_exactly_and_by_score_within_the_tolerance() {
+        let of = |indices: [i64; 2], scores: [f64; 2], layout| {
+            let m = Matches::new(&[2], indices.to_vec(), scores.to_vec(), layout);
+            Value::Matches(m.unwrap_or_else(|| panic!("the columns fill the shape")))
+        };
+        let want = of([3, -1], [0.5, f64::NAN], Layout::Flat);
+        let near = |got: &Value| close("matches", got, &want, Tolerance::new(1e-6, 0.0));
+        assert_eq!(near(&of([3, -1], [0.500_000_1, f64::NAN], Layout::Flat)), Ok(()));
+        for wrong in [
+            of([4, -1], [0.5, f64::NAN], Layout::Flat),
+            of([3, -1], [0.51, f64::NAN], Layout::Flat),
+            of([3, 2], [0.5, 0.1], Layout::Flat),
+            of([3, -1], [0.5, f64::NAN], Layout::PerQuery),
+            Value::Int(3),
+        ] {
+            assert!(near(&wrong).is_err(), "{wrong:?}");
+        }
     }
 }

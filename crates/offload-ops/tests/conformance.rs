@@ -75,6 +75,7 @@ fn outputs_have_the_planned_shapes_and_stay_within_the_planned_bytes() {
 fn tensor_bytes(value: &offload_api::Value) -> u64 {
     match value {
         offload_api::Value::Tensor(t) => t.bytes(),
+        offload_api::Value::Matches(m) => m.bytes(),
         _ => 0,
     }
 }
@@ -93,6 +94,12 @@ fn names_are_terms_that_shadow_nothing() {
             if let Kind::Choice(words) = &field.kind {
                 assert!(!words.is_empty());
             }
+            assert!(
+                !matches!(field.kind, Kind::Matches(_)),
+                "{}: {} cannot be sent",
+                r.full_name,
+                field.name
+            );
             assert!(!field.doc.trim().is_empty(), "{}: {} has no meaning", r.full_name, field.name);
         }
         assert!(!r.about.doc.trim().is_empty() && !r.about.summary.is_empty(), "{}", r.full_name);

@@ -304,6 +304,7 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
             Value::Text(s.to_string())
         }
         Kind::Json { .. } => Value::Json(Arc::new(json)),
+        Kind::Matches(_) => return Err(bad(format!("{name} is an output, it cannot be sent"))),
     };
     Ok(Read::Ready(value))
 }

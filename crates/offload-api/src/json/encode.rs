@@ -1,6 +1,6 @@
 //! Outputs into JSON text, straight from their buffers.
 
-use crate::{Data, Element, Record, Tensor, Value};
+use crate::{Data, Element, Layout, Matches, Record, Tensor, Value};
 
 /// A number that JSON cannot hold stands in this output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,32 +79,10 @@ fn write_i64(v: i64, out: &mut Vec<u8>) {
 fn write_elements<T: Element + WriteNumber>(shape: &[usize], elements: &[T], out: &mut Vec<u8>) -> bool {
     match shape {
         [] => elements[0].write(out),
-        [_] => {
-            out.push(b'[');
-            for (i, e) in elements.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                if !e.write(out) {
-                    return false;
-                }
-            }
-            out.push(b']');
-            true
-        }
+        [_] => write_list(elements.len(), out, |i, out| elements[i].write(out)),
         [n, inner @ ..] => {
             let stride = inner.iter().product::<usize>();
-            out.push(b'[');
-            for i in 0..*n {
-                if i > 0 {
-                    out.push(b',');
-                }
-                if !write_elements(inner, &elements[i * stride..(i + 1) * stride], out) {
-                    return false;
-                }
-            }
-            out.push(b']');
-            true
+            write_list(*n, out, |i, out| write_elements(inner, &elements[i * stride..(i + 1) * stride], out))
         }
     }
 }
@@ -119,6 +97,54 @@ fn write_tensor(t: &Tensor, out: &mut Vec<u8>) -> bool {
         Data::U8(b) => write_elements(shape, b, out),
         Data::U64(b) => write_elements(shape, b, out),
     }
+}
+
+/// Writes what `each` writes for 0 to `count`, as an array.
+fn write_list(count: usize, out: &mut Vec<u8>, mut each: impl FnMut(usize, &mut Vec<u8>) -> bool) -> bool {
+    out.push(b'[');
+    for i in 0..count {
+        if i > 0 {
+            out.push(b',');
+        }
+        if !each(i, out) {
+            return false;
+        }
+    }
+    out.push(b']');
+    true
+}
+
+fn write_matches(m: &Matches, out: &mut Vec<u8>) -> bool {
+    let (queries, _) = m.extents();
+    match (m.layout(), queries) {
+        (Layout::Flat, None) => write_query(m, 0, out),
+        (Layout::Flat, Some(q)) => write_list(q, out, |query, out| write_query(m, query, out)),
+        (Layout::PerQuery, q) => write_list(q.unwrap_or(1), out, |query, out| {
+            out.extend_from_slice(b"{\"query_idx\":");
+            write_i64(query as i64, out);
+            out.extend_from_slice(b",\"matches\":");
+            let finite = write_query(m, query, out);
+            out.push(b'}');
+            finite
+        }),
+    }
+}
+
+fn write_query(m: &Matches, query: usize, out: &mut Vec<u8>) -> bool {
+    let (indices, scores) = m.columns();
+    let answers: Vec<usize> = m.of_query(query).collect();
+    write_list(answers.len(), out, |i, out| {
+        out.extend_from_slice(b"{\"idx\":");
+        write_i64(indices[answers[i]], out);
+        out.extend_from_slice(b",\"score\":");
+        let finite = match scores {
+            Data::F32(s) => s[answers[i]].write(out),
+            Data::F64(s) => s[answers[i]].write(out),
+            _ => false,
+        };
+        out.push(b'}');
+        finite
+    })
 }
 
 /// Writes `text` as a JSON string.
@@ -145,6 +171,7 @@ pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<()
             true
         }
         Value::Json(v) => serde_json::to_writer(&mut *out, v).is_ok(),
+        Value::Matches(m) => write_matches(m, out),
     };
     if finite { Ok(()) } else { Err(NotFinite { output: name }) }
 }

@@ -30,19 +30,17 @@ impl CacheKey {
         for (name, value) in inputs.iter() {
             h.text(name);
             match value {
-                Value::Tensor(t) => {
-                    h.text(t.dtype().name());
-                    h.number(t.shape().len() as u64);
-                    for &d in t.shape() {
-                        h.number(d as u64);
-                    }
-                    h.0.update(t.data().as_bytes());
-                }
+                Value::Tensor(t) => h.tensor(t),
                 Value::Int(v) => h.tagged(b'i', &v.to_le_bytes()),
                 Value::Float(v) => h.tagged(b'f', &v.to_bits().to_le_bytes()),
                 Value::Bool(v) => h.tagged(b'b', &[u8::from(*v)]),
                 Value::Text(v) => h.tagged(b't', v.as_bytes()),
                 Value::Json(v) => h.tagged(b'j', v.to_string().as_bytes()),
+                Value::Matches(m) => {
+                    h.tagged(b'm', &[m.layout() as u8]);
+                    h.tensor(m.indices());
+                    h.tensor(m.scores());
+                }
             }
         }
         h.number(depends_on.len() as u64);
@@ -59,6 +57,14 @@ impl CacheKey {
 struct Hasher(blake3::Hasher);
 
 impl Hasher {
+    fn tensor(&mut self, t: &Tensor) {
+        self.text(t.dtype().name());
+        self.number(t.shape().len() as u64);
+        for &d in t.shape() {
+            self.number(d as u64);
+        }
+        self.0.update(t.data().as_bytes());
+    }
     fn number(&mut self, v: u64) {
         self.0.update(&v.to_le_bytes());
     }

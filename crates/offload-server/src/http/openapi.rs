@@ -1,7 +1,9 @@
 //! `openapi.json`, generated from the registry and the error table.
 
 use super::BASE;
-use offload_api::{DType, Elem, ErrorCode, Field, Kind, json::write_record};
+use offload_api::{
+    DType, Elem, ErrorCode, Field, Kind, Layout, json::write_record, match_schema, matches_schema,
+};
 use offload_core::{Expect, Registered, Registry};
 use serde_json::{Map, Value as Json, json};
 
@@ -199,6 +201,15 @@ impl Document {
         if matches!(field.kind, Kind::Tensor { elem: Elem::Fixed(DType::U8), .. }) {
             self.elements(&mut schema);
         }
+        if let Kind::Matches(layout) = field.kind {
+            let one = self.schema("Match", match_schema());
+            let doc = schema["description"].take();
+            schema = matches_schema(layout, &one);
+            schema["description"] = doc;
+            if layout == Layout::PerQuery {
+                schema["items"] = self.schema("QueryMatches", schema["items"].clone());
+            }
+        }
         let name = match &field.kind {
             Kind::Tensor { elem, min_rank, max_rank } if min_rank < max_rank => {
                 let kind = match elem {
@@ -208,6 +219,7 @@ impl Document {
                 };
                 tensor_name(kind, *min_rank, *max_rank)
             }
+            Kind::Matches(Layout::Flat) => "MatchesOrLists".into(),
             _ if ["anyOf", "oneOf", "properties"].iter().any(|k| schema.get(k).is_some()) => {
                 format!("{owner}{}", pascal(field.name))
             }
