@@ -1,6 +1,6 @@
 //! Named values: the inputs and the outputs of an operation, in every stage of their life.
 
-use crate::{Matches, Tensor, TensorSpec};
+use crate::{Buf, Matches, Tensor, TensorSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub enum Value<T = Tensor> {
     Json(Arc<serde_json::Value>),
     /// Ranked answers; an output only.
     Matches(Matches),
+    /// A file, or another run of bytes; an output only. An input of bytes is a tensor of them.
+    Bytes(Buf<u8>),
 }
 
 /// Where a tensor comes from.
@@ -132,6 +134,7 @@ impl<T> Record<T> {
                 Value::Text(v) => Value::Text(v),
                 Value::Json(v) => Value::Json(v),
                 Value::Matches(m) => Value::Matches(m),
+                Value::Bytes(b) => Value::Bytes(b),
             };
             entries.push((name, value));
         }
@@ -146,13 +149,14 @@ impl Record<Tensor> {
         specs
     }
 
-    /// Bytes of all tensors, texts and ranked answers.
+    /// Bytes of all tensors, texts, ranked answers and runs of bytes.
     pub fn bytes(&self) -> u64 {
         self.iter()
             .map(|(_, v)| match v {
                 Value::Tensor(t) => t.bytes(),
                 Value::Text(t) => t.len() as u64,
                 Value::Matches(m) => m.bytes(),
+                Value::Bytes(b) => b.len() as u64,
                 _ => 16,
             })
             .sum()

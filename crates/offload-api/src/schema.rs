@@ -58,6 +58,10 @@ pub enum Kind {
     },
     /// Ranked answers; an output only.
     Matches(Layout),
+    /// A run of bytes: a `u8` tensor of one dimension, base64 (RFC 4648, padded) in JSON.
+    Bytes {
+        max_bytes: usize,
+    },
 }
 
 /// One named input or output.
@@ -176,6 +180,9 @@ impl Field {
             Kind::Choice(words) => json!({"type": "string", "enum": words}),
             Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
             Kind::Json { schema } => schema(),
+            Kind::Bytes { max_bytes } => {
+                json!({"type": "string", "format": "byte", "maxLength": max_bytes.div_ceil(3).saturating_mul(4)})
+            }
             Kind::Matches(layout) => matches_schema(*layout, &match_schema()),
         };
         let mut doc = self.doc.trim().to_string();

@@ -41,6 +41,12 @@ impl<T> Clone for Buf<T> {
     }
 }
 
+impl<T: bytemuck::Pod + PartialEq> PartialEq for Buf<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
 impl<T: bytemuck::Pod> Deref for Buf<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
@@ -238,6 +244,11 @@ impl Tensor {
     /// A one-dimensional tensor.
     pub fn vector<T: Element>(elements: Vec<T>) -> Tensor {
         Tensor { shape: vec![elements.len()], data: T::wrap(elements.into()) }
+    }
+
+    /// A run of bytes as a one-dimensional tensor over the same memory.
+    pub fn from_bytes(bytes: Buf<u8>) -> Tensor {
+        Tensor { shape: vec![bytes.len()], data: Data::U8(bytes) }
     }
 
     /// A tensor without dimensions, holding one element.

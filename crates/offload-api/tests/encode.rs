@@ -1,7 +1,7 @@
 //! Answers as callers get them.
 
-use offload_api::json::{NotFinite, render};
-use offload_api::{DType, Field, Kind, Layout, Matches, Record, Value};
+use offload_api::json::{NotFinite, decode_request, render};
+use offload_api::{DType, Field, Kind, Layout, Matches, Record, Schema, Source, Tensor, Value};
 
 fn matches(shape: &[usize], rows: &[(i64, f64)], layout: Layout) -> Value {
     let (indices, scores) = rows.iter().copied().unzip();
@@ -55,4 +55,43 @@ fn the_schema_of_ranked_answers_has_the_keys_that_are_written() {
         assert_eq!(one["required"], serde_json::json!(["idx", "score"]));
         assert_eq!(schema["description"], "for a test");
     }
+}
+
+#[test]
+fn bytes_are_base64_both_ways() {
+    // The vectors of RFC 4648, section 10.
+    for (plain, coded) in [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg=="),
+        ("fooba", "Zm9vYmE="),
+        ("foobar", "Zm9vYmFy"),
+    ] {
+        let bytes = plain.as_bytes().to_vec();
+        assert_eq!(text(&Value::Bytes(bytes.clone().into())), Ok(format!("\"{coded}\"")));
+        let body = format!(r#"{{"index":"{coded}"}}"#);
+        let decoded = decode_request(body.as_bytes(), &bytes_schema()).expect(&body);
+        assert_eq!(decoded.inputs.get("index"), Some(&Value::Tensor(Source::Inline(Tensor::vector(bytes)))));
+    }
+    for (body, part) in [
+        (r#"{"index":"Zm9vYmFyZg=="}"#, "limit is 6"),
+        (r#"{"index":"Zm9vYmFyZm9vYmFy"}"#, "limit is 6"),
+        (r#"{"index":"Zg"}"#, "base64"),
+        (r#"{"index":"Zm9_"}"#, "base64"),
+        (r#"{"index":[1]}"#, "expected a string"),
+    ] {
+        let e = decode_request(body.as_bytes(), &bytes_schema()).expect_err(body);
+        assert!(e.pointer == "/index" && e.message.contains(part), "{body}: {e:?}");
+    }
+    let body = br#"{"index":{"$result":{"index":0,"output":"index"}}}"#;
+    let decoded = decode_request(body, &bytes_schema()).expect("a reference stands for bytes");
+    assert!(matches!(decoded.inputs.get("index"), Some(Value::Tensor(Source::Output(_)))));
+}
+
+fn bytes_schema() -> Schema {
+    let kind = Kind::Bytes { max_bytes: 6 };
+    let field = Field { name: "index", doc: "for a test", kind, required: true, default: None };
+    Schema { fields: vec![field], default_dtype: None }
 }

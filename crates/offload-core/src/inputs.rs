@@ -170,6 +170,11 @@ pub fn text(max_bytes: usize) -> Kind {
     Kind::Text { max_bytes }
 }
 
+/// A run of bytes: a `u8` tensor of one dimension, base64 in JSON.
+pub fn bytes(max_bytes: usize) -> Kind {
+    Kind::Bytes { max_bytes }
+}
+
 /// A structured value with this JSON Schema.
 pub fn json_value(schema: fn() -> Json) -> Kind {
     Kind::Json { schema }

@@ -18,7 +18,7 @@ pub use case::{Case, Expect, Property, Tolerance, close};
 pub use context::{Cancel, Context, Progress};
 pub use failure::{Failure, Rejection};
 pub use inputs::{
-    FromRecord, FromValue, Slot, field_of, float, int, integers, json_value, one_of, real, take, text,
+    FromRecord, FromValue, Slot, bytes, field_of, float, int, integers, json_value, one_of, real, take, text,
 };
 pub use operation::{About, AnyOperation, IntoRecord, Operation};
 pub use plan::{DeviceNeed, Plan, PlannedOutput};

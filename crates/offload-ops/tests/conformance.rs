@@ -76,6 +76,7 @@ fn tensor_bytes(value: &offload_api::Value) -> u64 {
     match value {
         offload_api::Value::Tensor(t) => t.bytes(),
         offload_api::Value::Matches(m) => m.bytes(),
+        offload_api::Value::Bytes(b) => b.len() as u64,
         _ => 0,
     }
 }

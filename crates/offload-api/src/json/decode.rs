@@ -3,7 +3,11 @@
 use super::reader::{Reader, step};
 use super::tensor::{self, Raw};
 use crate::envelope::OPTION_WORDS;
-use crate::{DType, Elem, Field, Invalid, Kind, Options, Record, Schema, Source, Style, Value, nearest};
+use crate::{
+    DType, Elem, Field, Invalid, Kind, Options, Record, Schema, Source, Style, Tensor, Value, nearest,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
 
 /// A request, decoded and held against its schema, with nothing resolved yet.
@@ -256,14 +260,20 @@ fn ranked(r: &mut Reader<'_>, dtype: DType, field: &Field, pointer: &str) -> Res
 fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Read<'b>, Invalid> {
     let name = field.name;
     let bad = |message: String| Invalid::new(pointer, message);
-    if matches!(field.kind, Kind::Tensor { .. }) {
+    let referred = matches!(field.kind, Kind::Bytes { .. }) && r.peek() == Some(b'{');
+    if referred || matches!(field.kind, Kind::Tensor { .. }) {
         return reference(r.skip(pointer)?, pointer).map(|s| Read::Ready(Value::Tensor(s)));
+    }
+    if let Kind::Bytes { max_bytes } = field.kind {
+        let text = r.string(pointer)?;
+        let bytes = base64(&text, max_bytes).map_err(|e| bad(format!("{name} {e}")))?;
+        return Ok(Read::Ready(Value::Tensor(Source::Inline(Tensor::vector(bytes)))));
     }
     let text = r.skip(pointer)?;
     let json: serde_json::Value = serde_json::from_slice(text)
         .map_err(|e| bad(format!("{name} is not valid json: {}", super::describe(&e))))?;
     let value = match &field.kind {
-        Kind::Tensor { .. } => return Err(bad(format!("{name} must be a tensor"))),
+        Kind::Tensor { .. } | Kind::Bytes { .. } => return Err(bad(format!("{name} must be a tensor"))),
         Kind::Int { min, max } => {
             let v = json
                 .as_i64()
@@ -307,6 +317,22 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
         Kind::Matches(_) => return Err(bad(format!("{name} is an output, it cannot be sent"))),
     };
     Ok(Read::Ready(value))
+}
+
+/// The bytes of a base64 text, at most so many.
+fn base64(text: &str, max_bytes: usize) -> Result<Vec<u8>, String> {
+    // Four letters are three bytes, of which the padding takes at most two.
+    let least = (text.len() / 4 * 3).saturating_sub(2);
+    if least > max_bytes {
+        return Err(format!("has at least {least} bytes, the limit is {max_bytes}"));
+    }
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|e| format!("must be base64 (RFC 4648, padded): {e}").to_lowercase())?;
+    if bytes.len() > max_bytes {
+        return Err(format!("has {} bytes, the limit is {max_bytes}", bytes.len()));
+    }
+    Ok(bytes)
 }
 
 /// `{"dataset": …}` or `{"$result": {"index": …, "output": …}}` where a tensor is meant.

@@ -1,6 +1,8 @@
 //! Outputs into JSON text, straight from their buffers.
 
 use crate::{Data, Element, Layout, Matches, Record, Tensor, Value};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// A number that JSON cannot hold stands in this output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,6 +149,16 @@ fn write_query(m: &Matches, query: usize, out: &mut Vec<u8>) -> bool {
     })
 }
 
+/// Writes bytes as a string of base64, straight into the answer.
+fn write_base64(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).is_ok();
+    out.push(b'"');
+    written
+}
+
 /// Writes `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail, nor can serialising a str.
@@ -172,6 +184,7 @@ pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<()
         }
         Value::Json(v) => serde_json::to_writer(&mut *out, v).is_ok(),
         Value::Matches(m) => write_matches(m, out),
+        Value::Bytes(b) => write_base64(b, out),
     };
     if finite { Ok(()) } else { Err(NotFinite { output: name }) }
 }

@@ -36,6 +36,7 @@ impl CacheKey {
                 Value::Bool(v) => h.tagged(b'b', &[u8::from(*v)]),
                 Value::Text(v) => h.tagged(b't', v.as_bytes()),
                 Value::Json(v) => h.tagged(b'j', v.to_string().as_bytes()),
+                Value::Bytes(b) => h.tagged(b'y', b),
                 Value::Matches(m) => {
                     h.tagged(b'm', &[m.layout() as u8]);
                     h.tensor(m.indices());

@@ -4,7 +4,7 @@
 use super::{Pipeline, Reply, Ticket};
 use crate::admit::{Caller, Request};
 use crate::settle::Outcome;
-use offload_api::{ApiError, ErrorCode, Options, Record, Source, Style, Value};
+use offload_api::{ApiError, ErrorCode, Options, Record, Source, Style, Tensor, Value};
 use offload_core::Registered;
 use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -238,6 +238,7 @@ fn fill(state: &BatchState, index: usize, name: &str, source: Source) -> Result<
     };
     match answer.outputs.get(&wanted.output) {
         Some(Value::Tensor(t)) => Ok(Source::Inline(t.clone())),
+        Some(Value::Bytes(b)) => Ok(Source::Inline(Tensor::from_bytes(b.clone()))),
         _ => {
             let names: Vec<_> = answer.outputs.iter().map(|(n, _)| n).collect();
             Err(offload_api::Invalid::new(
