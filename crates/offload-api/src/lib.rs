@@ -4,6 +4,8 @@
 //! A service and a client share this crate, so neither can drift from the other.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod dtype;
 mod envelope;
 mod error;
