@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import agreement
+import columns
 import document
 import fuzz
 import generated
+import inference
 import tokens
 from service import Service
 from tally import Tally
@@ -24,6 +26,8 @@ SUITES = {
     "openapi": document.run,
     "tokens": tokens.run,
     "numpy": agreement.run,
+    "tritonclient": inference.run,
+    "pyarrow": columns.run,
     "client": generated.run,
     # Last, because it changes what is stored.
     "schemathesis": fuzz.run,

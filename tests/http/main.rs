@@ -2,6 +2,7 @@
 
 mod contract;
 mod design;
+mod formats;
 mod hostile;
 mod jose;
 mod service;

@@ -63,7 +63,7 @@ codes! {
     /// The body is over a limit.
     PayloadTooLarge, "payload_too_large", 413, false, "send less; details name the limit and the key that raises it";
     /// The body's type or encoding is not understood.
-    UnsupportedMediaType, "unsupported_media_type", 415, false, "send application/json, plain or with gzip, deflate or zstd";
+    UnsupportedMediaType, "unsupported_media_type", 415, false, "send application/json (or what else the path takes), plain or with gzip, deflate or zstd";
     /// The inputs are well formed and have no answer.
     Unprocessable, "unprocessable", 422, false, "details.reason says what the data lacks";
     /// Too many requests in a minute.

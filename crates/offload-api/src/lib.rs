@@ -1,15 +1,19 @@
-//! What crosses the wire: tensors, named values, schemas, the request envelope, the error table and the JSON
-//! format. No I/O here: bytes come in, typed values go out, and back.
+//! What crosses the wire: tensors, named values, schemas, the request envelope, the error table, and the formats:
+//! JSON, the Open Inference Protocol, and Arrow (feature `arrow`). No I/O here: bytes come in, typed values go out, and back.
 //!
 //! A service and a client share this crate, so neither can drift from the other.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod dtype;
 mod envelope;
 mod error;
 pub mod graph;
+mod inputs;
 pub mod json;
 mod matches;
+pub mod oip;
 mod record;
 mod schema;
 mod tensor;

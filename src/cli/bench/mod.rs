@@ -4,6 +4,7 @@
 mod decode;
 mod kernels;
 mod service;
+mod tensors;
 mod wire;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,7 +18,7 @@ pub struct Bench {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
-    /// Only the groups named: kernels, decode, service
+    /// Only the groups named: kernels, decode, service, tensors
     #[arg(long, value_delimiter = ',', value_name = "GROUPS")]
     only: Vec<String>,
     /// Measure every GPU as well
@@ -66,10 +67,11 @@ impl Bench {
             return Err("no gpu driver is part of this version; nothing can be measured on a gpu".into());
         }
         for group in &self.only {
-            if !["kernels", "decode", "service"].contains(&group.as_str()) {
-                return Err(
-                    format!("there is no group {group}; there are kernels, decode and service").into()
-                );
+            if !["kernels", "decode", "service", "tensors"].contains(&group.as_str()) {
+                return Err(format!(
+                    "there is no group {group}; there are kernels, decode, service and tensors"
+                )
+                .into());
             }
         }
         let wants = |group: &str| self.only.is_empty() || self.only.iter().any(|g| g == group);
@@ -83,6 +85,9 @@ impl Bench {
         }
         if wants("service") {
             figures.extend(service::measure()?);
+        }
+        if wants("tensors") {
+            figures.extend(tensors::measure()?);
         }
         println!("{:<44} {:>12} {:>12} {:>12}  unit", "what", "median", "min", "max");
         for f in &figures {

@@ -15,15 +15,15 @@ const LATENCY_REQUESTS: usize = 2_000;
 const BURST: Duration = Duration::from_millis(1_000);
 
 /// A server process, killed when dropped.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    address: String,
-    key: String,
+    pub address: String,
+    pub key: String,
     folder: std::path::PathBuf,
 }
 
 impl Server {
-    fn start(arguments: &[&str], name: &str) -> Result<Server, Box<dyn Error>> {
+    pub fn start(arguments: &[&str], name: &str) -> Result<Server, Box<dyn Error>> {
         let folder = std::env::temp_dir().join(format!("heliosdb-bench-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let socket = folder.join("socket");

@@ -16,6 +16,7 @@ pub enum Stream {
 pub struct Connection {
     stream: Stream,
     buffer: Vec<u8>,
+    start: std::ops::Range<usize>,
 }
 
 impl Connection {
@@ -28,7 +29,12 @@ impl Connection {
             tcp.set_nodelay(true)?;
             Stream::Tcp(tcp)
         };
-        Ok(Connection { stream, buffer: vec![0; 64 * 1024] })
+        Ok(Connection { stream, buffer: vec![0; 64 * 1024], start: 0..0 })
+    }
+
+    /// The first bytes of the last answer's body.
+    pub fn body_start(&self) -> &[u8] {
+        &self.buffer[self.start.clone()]
     }
 
     /// Sends the request and reads its answer, which must be a 200; returns the length of its body.
@@ -61,18 +67,39 @@ impl Connection {
                 })
                 .and_then(|l| l.ok())
                 .ok_or_else(|| broken("the answer has no content-length".into()))?;
-            if have >= head + 4 + length {
-                return Ok(length);
+            let end = head + 4 + length;
+            if have < self.buffer.len().min(end) {
+                continue;
             }
+            self.start = head + 4..have;
+            // The rest is only counted.
+            let mut rest = vec![0; (end - have).min(1 << 20)];
+            while have < end {
+                let part = rest.len().min(end - have);
+                let n = match &mut self.stream {
+                    Stream::Tcp(s) => s.read(&mut rest[..part])?,
+                    Stream::Unix(s) => s.read(&mut rest[..part])?,
+                };
+                if n == 0 {
+                    return Err(broken("the connection was closed within an answer".into()));
+                }
+                have += n;
+            }
+            return Ok(length);
         }
     }
 }
 
 /// A POST of this JSON.
 pub fn request(path: &str, key: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+    post(path, key, "Content-Type: application/json\r\n", body.as_bytes())
+}
+
+/// A POST of these bytes with further headers, each ended by its line break.
+pub fn post(path: &str, key: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
-    )
-    .into_bytes()
+    );
+    [head.as_bytes(), body].concat()
 }

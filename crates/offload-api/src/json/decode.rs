@@ -112,14 +112,14 @@ fn inputs_object(r: &mut Reader<'_>, schema: &Schema, pointer: &str) -> Result<R
     fields.finish(pointer)
 }
 
-pub(super) fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
+pub(crate) fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
     let shown: String = key.chars().take(64).collect();
     let hint = nearest(key, known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
     Invalid::new(pointer, format!("unknown field {shown}{hint}"))
 }
 
 /// Calls `entry` with the reader at each value of an object.
-pub(super) fn object<'a>(
+pub(crate) fn object<'a>(
     r: &mut Reader<'a>,
     pointer: &str,
     mut entry: impl FnMut(&mut Reader<'a>, String) -> Result<(), Invalid>,
@@ -264,8 +264,6 @@ fn ranked(r: &mut Reader<'_>, dtype: DType, field: &Field, pointer: &str) -> Res
 }
 
 fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Read<'b>, Invalid> {
-    let name = field.name;
-    let bad = |message: String| Invalid::new(pointer, message);
     if let Kind::Graph = field.kind {
         return graph::read(r, pointer).map(Read::Parts);
     }
@@ -275,14 +273,21 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
     }
     if let Kind::Bytes { max_bytes } = field.kind {
         let text = r.string(pointer)?;
-        let bytes = base64(&text, max_bytes).map_err(|e| bad(format!("{name} {e}")))?;
+        let bytes =
+            base64(&text, max_bytes).map_err(|e| Invalid::new(pointer, format!("{} {e}", field.name)))?;
         return Ok(Read::Ready(Value::Tensor(Source::Inline(Tensor::vector(bytes)))));
     }
-    let text = r.skip(pointer)?;
+    scalar(r.skip(pointer)?, field, pointer).map(Read::Ready)
+}
+
+/// The value of a field that is no tensor, from its JSON text.
+pub(crate) fn scalar(text: &[u8], field: &Field, pointer: &str) -> Result<Value<Source>, Invalid> {
+    let name = field.name;
+    let bad = |message: String| Invalid::new(pointer, message);
     let json: serde_json::Value = serde_json::from_slice(text)
         .map_err(|e| bad(format!("{name} is not valid json: {}", super::describe(&e))))?;
     let value = match &field.kind {
-        // The first three were read above; the others are outputs.
+        // The first three are read elsewhere; the others are outputs.
         Kind::Tensor { .. }
         | Kind::Bytes { .. }
         | Kind::Graph
@@ -330,7 +335,7 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
         }
         Kind::Json { .. } => Value::Json(Arc::new(json)),
     };
-    Ok(Read::Ready(value))
+    Ok(value)
 }
 
 /// The bytes of a base64 text, at most so many.

@@ -8,8 +8,11 @@ mod reader;
 mod tensor;
 
 pub use decode::{Decoded, decode_inputs, decode_request};
+pub(crate) use decode::{object, scalar, unknown};
 pub use encode::{NotFinite, render, write_record, write_string};
+pub(crate) use reader::step;
 pub use reader::{MAX_DEPTH, Reader};
+pub(crate) use tensor::numbers;
 
 /// serde_json's message without its "at line … column …", which means nothing for a slice of a body.
 pub fn describe(e: &serde_json::Error) -> String {

@@ -180,6 +180,6 @@ impl<'a> Reader<'a> {
 }
 
 /// `name` as one step of a JSON pointer (RFC 6901).
-pub(super) fn step(name: &str) -> String {
+pub(crate) fn step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }

@@ -16,6 +16,14 @@ pub(super) struct Raw {
     pub numbers: Numbers,
 }
 
+/// A text that is nested arrays of numbers, as a tensor of `dtype`.
+pub(crate) fn numbers(text: &[u8], dtype: DType, pointer: &str) -> Result<Tensor, Invalid> {
+    let mut r = Reader::new(text);
+    let raw = read(&mut r, dtype, pointer)?;
+    r.end()?;
+    finish(raw, dtype, pointer)
+}
+
 /// Reads a number or nested arrays of numbers. Real numbers are read alike for every real type. Bytes may also be
 /// `true` and `false`, so that a mask can be sent as what it is.
 pub(super) fn read(r: &mut Reader<'_>, dtype: DType, pointer: &str) -> Result<Raw, Invalid> {

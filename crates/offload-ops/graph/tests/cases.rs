@@ -95,7 +95,7 @@ fn a_wrong_answer_fails_the_example() {
                     Value::Float(f) => Some(Value::Float(f + 1.0)),
                     v if v.is_nothing() => Some(Value::Tensor(Tensor::scalar(0.0))),
                     Value::Json(_) => Some(Value::Json(std::sync::Arc::new(serde_json::json!([[999]])))),
-                    Value::Text(_) => None,
+                    Value::Text(_) | Value::Matches(_) | Value::Bytes(_) => None,
                 };
                 let Some(wrong) = wrong else { continue };
                 tried += 1;

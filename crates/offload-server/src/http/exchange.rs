@@ -1,5 +1,6 @@
 //! One request and its answer: the id, the headers every answer has, and the one body of every failure.
 
+use super::chunks::Chunks;
 use super::random_id;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -107,6 +108,22 @@ impl Exchange {
             .insert_header(("Cache-Control", "no-store"))
             .insert_header(("X-Accel-Buffering", "no"))
             .streaming(stream)
+    }
+
+    /// An answer of several pieces, with further headers.
+    pub fn chunks(
+        &self,
+        content_type: &'static str,
+        headers: &[(&'static str, String)],
+        body: Chunks,
+    ) -> HttpResponse {
+        self.log(200, None);
+        let mut builder = self.builder(200);
+        builder.content_type(content_type);
+        for (name, value) in headers {
+            builder.insert_header((*name, value.as_str()));
+        }
+        builder.body(body)
     }
 
     /// An answer of this JSON.

@@ -1,13 +1,17 @@
 //! The HTTP edge: bytes in, pipeline, bytes out. Only this module knows status numbers and headers.
 
 mod admin;
+mod aligned;
+mod arrow;
 pub(crate) mod batch;
 mod body;
+mod chunks;
 mod codec;
 mod docs;
 mod exchange;
 mod identify;
 mod meta;
+mod oip;
 pub mod openapi;
 pub(crate) mod render;
 mod state;
@@ -54,6 +58,7 @@ macro_rules! resource {
         resource.default_service(web::to(move |request| exchange::method_not_allowed(request, allow.clone())))
     }};
 }
+use resource;
 
 /// Every route. What the contract has at the root stands below the base path as well.
 pub fn routes(app: &mut web::ServiceConfig) {
@@ -75,6 +80,8 @@ pub fn routes(app: &mut web::ServiceConfig) {
             .service(resource!(at("/docs"), get => docs::page));
     }
     app.service(resource!("/", get => docs::root));
+    oip::routes(app, "");
+    oip::routes(app, BASE);
     app.service(
         web::scope(BASE)
             .service(resource!("/auth/token", post => meta::token))

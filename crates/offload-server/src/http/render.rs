@@ -69,6 +69,53 @@ pub fn answer(
     Ok(out)
 }
 
+/// The members `"name":value,…` of what an answer says beside its outputs, every value a text, a number or a truth
+/// value, as protocols with flat parameters want it. `start` is when encoding began.
+pub fn parameters(
+    answer: &Answer,
+    outcome: &Outcome,
+    request_id: &str,
+    received: Instant,
+    start: Instant,
+    out: &mut Vec<u8>,
+) {
+    let t = &answer.timings;
+    let us = |d: std::time::Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+    let total_us = us(received.elapsed()).max(answer.total_time_us);
+    // Writing to a vector cannot fail.
+    let _ = write!(
+        out,
+        "\"gpu_time_us\":{},\"total_time_us\":{total_us},\"cache_hit\":{},\"queue_us\":{},\"decode_us\":{},\"upload_us\":{},\"compute_us\":{},\"download_us\":{},\"encode_us\":{}",
+        answer.gpu_time_us,
+        answer.cache_hit,
+        t.queue_us,
+        t.decode_us,
+        t.upload_us,
+        t.compute_us,
+        t.download_us,
+        us(start.elapsed())
+    );
+    if let Some(id) = answer.device_id {
+        let _ = write!(out, ",\"device_id\":{id}");
+    }
+    let explanation = answer.explanation.as_ref().map(ToString::to_string);
+    let device = if answer.cache_hit { "cache" } else { &answer.computed_on };
+    let texts = [
+        ("device", Some(device)),
+        ("computed_on", answer.cache_hit.then_some(answer.computed_on.as_str())),
+        ("fallback", answer.fallback.as_deref()),
+        ("priority", outcome.priority.map(offload_api::Priority::name)),
+        ("explanation", explanation.as_deref()),
+        ("request_id", Some(request_id)),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            let _ = write!(out, ",\"{name}\":");
+            write_string(text, out);
+        }
+    }
+}
+
 /// The value of `result`: the object of named outputs, except that a sole output named `result` is unwrapped.
 fn result(answer: &Answer, out: &mut Vec<u8>) -> Result<(), ApiError> {
     let mut outputs = answer.outputs.iter();

@@ -1,13 +1,14 @@
-//! `POST /workloads/{family}/{operation}`.
+//! `POST /workloads/{family}/{operation}`, in JSON or as Arrow streams.
 
-use super::body;
+use super::body::{self, Media};
+use super::chunks::Chunks;
 use super::codec::LARGE_BYTES;
 use super::exchange::Exchange;
-use super::{AppState, identify, render};
-use actix_web::web::{Bytes, Data, Path, Payload};
+use super::{AppState, arrow, identify, render};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::json::{Decoded, decode_request};
-use offload_api::{ApiError, ErrorCode, Invalid, Style};
+use offload_api::{ApiError, ErrorCode, Invalid};
 use offload_core::{Registered, Registry};
 use offload_pipeline::admit::{Caller, Request};
 use offload_pipeline::engine::Ticket;
@@ -55,9 +56,16 @@ pub async fn submit(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&request);
     match run(&state, &request, &path, payload, &mut exchange).await {
-        Ok(body) => exchange.answer(200, "application/json", body),
+        Ok(Sent::Json(body)) => exchange.answer(200, "application/json", body),
+        Ok(Sent::Arrow(body)) => exchange.chunks(offload_api::arrow::MEDIA_TYPE, &[], body),
         Err(e) => exchange.error(e),
     }
+}
+
+/// A body that answers a submission.
+enum Sent {
+    Json(Vec<u8>),
+    Arrow(Chunks),
 }
 
 async fn run(
@@ -66,47 +74,92 @@ async fn run(
     (family, name): &(String, String),
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Sent, ApiError> {
     let caller = identify::caller(state, request, exchange)?;
     let operation = permitted(state, &caller, family, name)?;
-    let body = body::read(state, request, payload).await?;
-    let received = Instant::now();
-    let id = exchange.id.clone();
-    // Decoding and hashing a large body takes milliseconds, which this thread's other connections must not wait.
-    let (style, ticket, outcome) = if body.len() > LARGE_BYTES {
-        let shared = state.clone();
-        state.codec.run(move || start(&shared, caller, operation, &body, id, received)).await??
+    let job = |received| Job { caller, operation, id: exchange.id.clone(), received };
+    let received;
+    let (style, outcome) = if Media::is_arrow(request) {
+        let parameters = arrow::parameters(request)?;
+        let body = body::read_aligned(state, request, payload, Media::Arrow, 0).await?;
+        received = Instant::now();
+        let bytes = (*body).as_ref().len();
+        let decode = move || {
+            let decoded = offload_api::arrow::decode_request(&body, &parameters, &operation.schema)?;
+            let style = decoded.style;
+            Ok((decoded, style))
+        };
+        perform(state, job(received), bytes, decode).await?
     } else {
-        start(state, caller, operation, &body, id, received)?
+        let body = body::read(state, request, payload).await?;
+        received = Instant::now();
+        let bytes = body.len();
+        let decode = move || {
+            let decoded = decode_request(&body, &operation.schema)?;
+            let style = decoded.style;
+            Ok((decoded, style))
+        };
+        perform(state, job(received), bytes, decode).await?
     };
-    let outcome = outcome.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the job was lost"))?;
-    ticket.answered();
     let answer = match &outcome.result {
         Ok(answer) => answer,
         Err(e) => return Err(e.clone()),
     };
+    if arrow::wanted(request) {
+        return arrow::answer(answer, &outcome, &exchange.id, received).map(Sent::Arrow);
+    }
     if answer.outputs.bytes() as usize > LARGE_BYTES {
         let id = exchange.id.clone();
         let render = move || match &outcome.result {
             Ok(answer) => render::answer(answer, &outcome, style, &id, received),
             Err(e) => Err(e.clone()),
         };
-        return state.codec.run(render).await?;
+        return state.codec.run(render).await?.map(Sent::Json);
     }
-    render::answer(answer, &outcome, style, &exchange.id, received)
+    render::answer(answer, &outcome, style, &exchange.id, received).map(Sent::Json)
 }
 
-type Started = (Style, Ticket, oneshot::Receiver<Outcome>);
+/// A request whose body is there and not yet decoded.
+pub struct Job {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// For what.
+    pub operation: &'static Registered,
+    /// Under which id.
+    pub id: String,
+    /// When the body was there.
+    pub received: Instant,
+}
 
-fn start(
+/// Decodes a body of so many bytes and runs what it asks for. `decode` may give something else to keep for the answer.
+///
+/// # Errors
+/// What is wrong with the body; whatever comes later is the outcome's.
+pub async fn perform<K: Send + 'static>(
+    state: &Data<AppState>,
+    job: Job,
+    bytes: usize,
+    decode: impl FnOnce() -> Result<(Decoded, K), Invalid> + Send + 'static,
+) -> Result<(K, Outcome), ApiError> {
+    // Decoding and hashing a large body takes milliseconds, which this thread's other connections must not wait.
+    let (kept, ticket, outcome) = if bytes > LARGE_BYTES {
+        let shared = state.clone();
+        state.codec.run(move || start(&shared, job, decode)).await??
+    } else {
+        start(state, job, decode)?
+    };
+    let outcome = outcome.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the job was lost"))?;
+    ticket.answered();
+    Ok((kept, outcome))
+}
+
+fn start<K>(
     state: &AppState,
-    caller: Arc<Caller>,
-    operation: &'static Registered,
-    body: &Bytes,
-    id: String,
-    received: Instant,
-) -> Result<Started, ApiError> {
-    let Decoded { style, options, inputs } = decode_request(body, &operation.schema)?;
+    job: Job,
+    decode: impl FnOnce() -> Result<(Decoded, K), Invalid>,
+) -> Result<(K, Ticket, oneshot::Receiver<Outcome>), ApiError> {
+    let (Decoded { style, options, inputs }, kept) = decode()?;
+    let Job { caller, operation, id, received } = job;
     if options.callback_url.is_some() {
         return Err(callback_of_no_task());
     }
@@ -115,7 +168,7 @@ fn start(
     let (sender, outcome) = oneshot::channel();
     // A receiver that is gone belongs to a connection that is gone.
     let ticket = state.pipeline.submit(request, Box::new(move |o| drop(sender.send(o))));
-    Ok((style, ticket, outcome))
+    Ok((kept, ticket, outcome))
 }
 
 /// Who asked for a callback waits for the answer already.

@@ -1,0 +1,82 @@
+//! `openapi.json`, generated from the registry and the error table.
+
+mod admin;
+mod document;
+mod inference;
+mod service;
+mod shapes;
+mod tasks;
+mod workloads;
+
+use super::BASE;
+use document::Document;
+use offload_api::json::write_record;
+use offload_core::{Expect, Registered, Registry};
+use serde_json::{Value as Json, json};
+use shapes::text;
+
+/// The inputs and outputs of an operation's first worked example, as JSON.
+pub fn example(r: &Registered) -> Json {
+    let cases = r.operation.cases();
+    let Some(case) = cases.first() else { return Json::Null };
+    let object = |record: &offload_api::Record| {
+        let mut text = b"{".to_vec();
+        let finite = write_record(record, &mut text).is_ok();
+        text.push(b'}');
+        if finite { serde_json::from_slice(&text).unwrap_or(Json::Null) } else { Json::Null }
+    };
+    let mut inputs = object(&case.inputs);
+    let real = case.inputs.iter().find_map(|(_, v)| match v {
+        offload_api::Value::Tensor(t) if t.dtype().is_real() => Some(t.dtype()),
+        _ => None,
+    });
+    // Tensors of one fixed type take no dtype.
+    if let (Some(map), Some(dtype), Some(_)) = (inputs.as_object_mut(), real, r.schema.default_dtype) {
+        map.insert("dtype".into(), dtype.name().into());
+    }
+    match &case.expect {
+        Expect::Outputs(outputs, _) => json!({"inputs": inputs, "outputs": object(outputs)}),
+        _ => json!({"inputs": inputs}),
+    }
+}
+
+/// The API description.
+pub fn document(registry: &Registry) -> Json {
+    let mut d = Document::default();
+    for r in registry.iter() {
+        d.workload(r);
+    }
+    service::shared_schemas(&mut d);
+    workloads::batch(&mut d);
+    inference::paths(&mut d, registry);
+    tasks::paths(&mut d);
+    service::service_paths(&mut d);
+    admin::admin_schemas(&mut d);
+    admin::admin_paths(&mut d);
+    let header = |about: &str, schema: &Json| json!({"description": about, "schema": schema});
+    let seconds = json!({"type": "integer", "minimum": 1});
+    json!({
+        "openapi": "3.0.3",
+        "info": {"title": "HeliosDB GPU Offload API", "version": "1.0.0",
+                 "description": "RESTful API for GPU-accelerated database workloads",
+                 "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": BASE}],
+        "security": [{"BearerAuth": []}, {"ApiKeyAuth": []}],
+        "paths": d.paths,
+        "components": {
+            "securitySchemes": {
+                "BearerAuth": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "ApiKeyAuth": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+            "headers": {
+                "x-request-id": header("The id that was sent, or a fresh one.", &text()),
+                "RateLimit": header("What is left of the minute: `\"default\";r=999;t=60`.", &text()),
+                "RateLimit-Policy": header("Requests and seconds: `\"default\";q=1000;w=60`.", &text()),
+                "Retry-After": header("Seconds to wait.", &seconds),
+                "WWW-Authenticate": header("The scheme to use.", &text()),
+            },
+            "responses": d.responses,
+            "schemas": d.schemas,
+        },
+    })
+}
