@@ -7,6 +7,7 @@
 mod dtype;
 mod envelope;
 mod error;
+pub mod graph;
 pub mod json;
 mod record;
 mod schema;

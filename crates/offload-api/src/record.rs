@@ -10,6 +10,9 @@ use std::sync::Arc;
 pub enum Value<T = Tensor> {
     /// A tensor, or what stands for it.
     Tensor(T),
+    /// A tensor of `f64` as an output, in which a number that is not finite stands for nothing: `null` in JSON, as it
+    /// is in every format that can carry it.
+    Gapped(T),
     /// An integer.
     Int(i64),
     /// A finite number.
@@ -20,6 +23,18 @@ pub enum Value<T = Tensor> {
     Text(String),
     /// A structured value that the operation decodes itself.
     Json(Arc<serde_json::Value>),
+}
+
+impl<T> Value<T> {
+    /// What an output holds when there is no such thing (the path to a node that cannot be reached): `null` in JSON.
+    pub fn nothing() -> Value<T> {
+        Value::Json(Arc::new(serde_json::Value::Null))
+    }
+
+    /// Whether it is [`nothing`](Self::nothing).
+    pub fn is_nothing(&self) -> bool {
+        matches!(self, Value::Json(v) if v.is_null())
+    }
 }
 
 /// Where a tensor comes from.
@@ -124,6 +139,7 @@ impl<T> Record<T> {
         for (name, value) in self.entries {
             let value = match value {
                 Value::Tensor(t) => Value::Tensor(f(name, t)?),
+                Value::Gapped(t) => Value::Gapped(f(name, t)?),
                 Value::Int(v) => Value::Int(v),
                 Value::Float(v) => Value::Float(v),
                 Value::Bool(v) => Value::Bool(v),
@@ -147,7 +163,7 @@ impl Record<Tensor> {
     pub fn bytes(&self) -> u64 {
         self.iter()
             .map(|(_, v)| match v {
-                Value::Tensor(t) => t.bytes(),
+                Value::Tensor(t) | Value::Gapped(t) => t.bytes(),
                 Value::Text(t) => t.len() as u64,
                 _ => 16,
             })

@@ -43,6 +43,15 @@ pub enum Kind {
     Json {
         schema: fn() -> Json,
     },
+    /// A [graph](crate::graph), which is several entries of a record. The field is named `graph`.
+    Graph,
+    /// As an output: what is within, or nothing.
+    Nullable(Box<Kind>),
+    /// As an output: numbers of a rank within these bounds, some of which may be missing.
+    Gapped {
+        min_rank: usize,
+        max_rank: usize,
+    },
 }
 
 /// One named input or output.
@@ -101,20 +110,34 @@ impl Schema {
 impl Field {
     /// JSON Schema (the OpenAPI 3.0 dialect) of this field's values.
     pub fn to_json_schema(&self) -> Json {
-        let mut schema = match &self.kind {
+        let mut schema = self.kind.to_json_schema();
+        let mut doc = self.doc.trim().to_string();
+        if let Some(default) = self.default {
+            doc.push_str(&format!(" Default: {default}."));
+        }
+        schema["description"] = Json::String(doc);
+        schema
+    }
+}
+
+impl Kind {
+    fn to_json_schema(&self) -> Json {
+        match self {
             Kind::Tensor { elem, min_rank, max_rank } => {
                 let number = match elem {
                     Elem::Fixed(d) if !d.is_real() => json!({"type": "integer"}),
                     _ => json!({"type": "number"}),
                 };
-                let of_rank = |rank: usize| {
-                    (0..rank).fold(number.clone(), |inner, _| json!({"type": "array", "items": inner}))
-                };
-                if min_rank == max_rank {
-                    of_rank(*min_rank)
-                } else {
-                    json!({"anyOf": (*min_rank..=*max_rank).map(of_rank).collect::<Vec<_>>()})
-                }
+                of_ranks(&number, *min_rank, *max_rank)
+            }
+            Kind::Gapped { min_rank, max_rank } => {
+                of_ranks(&json!({"type": "number", "nullable": true}), *min_rank, *max_rank)
+            }
+            Kind::Graph => crate::graph::json_schema(),
+            Kind::Nullable(inner) => {
+                let mut schema = inner.to_json_schema();
+                schema["nullable"] = Json::Bool(true);
+                schema
             }
             Kind::Int { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
             Kind::Float { min, max } => {
@@ -134,13 +157,18 @@ impl Field {
             Kind::Choice(words) => json!({"type": "string", "enum": words}),
             Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
             Kind::Json { schema } => schema(),
-        };
-        let mut doc = self.doc.trim().to_string();
-        if let Some(default) = self.default {
-            doc.push_str(&format!(" Default: {default}."));
         }
-        schema["description"] = Json::String(doc);
-        schema
+    }
+}
+
+/// Nested arrays of numbers of a rank within these bounds.
+fn of_ranks(number: &Json, min_rank: usize, max_rank: usize) -> Json {
+    let of_rank =
+        |rank: usize| (0..rank).fold(number.clone(), |inner, _| json!({"type": "array", "items": inner}));
+    if min_rank == max_rank {
+        of_rank(min_rank)
+    } else {
+        json!({"anyOf": (min_rank..=max_rank).map(of_rank).collect::<Vec<_>>()})
     }
 }
 

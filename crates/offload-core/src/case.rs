@@ -84,7 +84,7 @@ impl Case {
 /// The first difference.
 pub fn close(name: &str, got: &Value, want: &Value, tolerance: Tolerance) -> Result<(), String> {
     match (got, want) {
-        (Value::Tensor(g), Value::Tensor(w)) => {
+        (Value::Tensor(g), Value::Tensor(w)) | (Value::Gapped(g), Value::Gapped(w)) => {
             if g.shape() != w.shape() {
                 return Err(format!("{name} has shape {:?}, expected {:?}", g.shape(), w.shape()));
             }

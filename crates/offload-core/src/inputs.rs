@@ -26,6 +26,20 @@ pub trait FromValue<T: Slot>: Sized {
     }
     /// The value, or `None` when it is of another kind.
     fn from_value(value: Value<T>) -> Option<Self>;
+    /// Takes the field `name` out of a record; a composite takes all its parts.
+    ///
+    /// # Errors
+    /// When it is required and missing, or of another kind.
+    fn take(record: &mut Record<T>, name: &'static str) -> Result<Self, Rejection> {
+        match record.take(name) {
+            Some(v) => {
+                Self::from_value(v).ok_or_else(|| Rejection::new(name, format!("{name} is of another kind")))
+            }
+            None => {
+                Self::absent().ok_or_else(|| Rejection::new(name, format!("the field {name} is missing")))
+            }
+        }
+    }
 }
 
 impl<T: Slot> FromValue<T> for T {
@@ -120,10 +134,7 @@ pub trait FromRecord<T: Slot>: Sized {
 /// # Errors
 /// When it is required and missing, or of another kind.
 pub fn take<T: Slot, V: FromValue<T>>(record: &mut Record<T>, name: &'static str) -> Result<V, Rejection> {
-    match record.take(name) {
-        Some(v) => V::from_value(v).ok_or_else(|| Rejection::new(name, format!("{name} is of another kind"))),
-        None => V::absent().ok_or_else(|| Rejection::new(name, format!("the field {name} is missing"))),
-    }
+    V::take(record, name)
 }
 
 /// The schema entry of a field of type `V`.

@@ -74,7 +74,7 @@ fn outputs_have_the_planned_shapes_and_stay_within_the_planned_bytes() {
 
 fn tensor_bytes(value: &offload_api::Value) -> u64 {
     match value {
-        offload_api::Value::Tensor(t) => t.bytes(),
+        offload_api::Value::Tensor(t) | offload_api::Value::Gapped(t) => t.bytes(),
         _ => 0,
     }
 }

@@ -1,5 +1,6 @@
 //! Request bodies into options and inputs, in one pass, driven by the operation's schema.
 
+use super::graph::{self, Parts};
 use super::reader::{Reader, step};
 use super::tensor::{self, Raw};
 use crate::envelope::OPTION_WORDS;
@@ -21,6 +22,7 @@ pub struct Decoded {
 enum Read {
     Raw(Raw, String),
     Ready(Value<Source>),
+    Parts(Parts),
 }
 
 struct Fields<'s> {
@@ -95,14 +97,14 @@ fn inputs_object(r: &mut Reader<'_>, schema: &Schema, pointer: &str) -> Result<R
     fields.finish(pointer)
 }
 
-fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
+pub(super) fn unknown<'a>(key: &str, pointer: &str, known: impl IntoIterator<Item = &'a str>) -> Invalid {
     let shown: String = key.chars().take(64).collect();
     let hint = nearest(key, known).map(|n| format!("; did you mean {n}?")).unwrap_or_default();
     Invalid::new(pointer, format!("unknown field {shown}{hint}"))
 }
 
 /// Calls `entry` with the reader at each value of an object.
-fn object<'a>(
+pub(super) fn object<'a>(
     r: &mut Reader<'a>,
     pointer: &str,
     mut entry: impl FnMut(&mut Reader<'a>, String) -> Result<(), Invalid>,
@@ -163,6 +165,10 @@ impl<'s> Fields<'s> {
             };
             let value = match self.read.swap_remove(i).1 {
                 Read::Ready(v) => v,
+                Read::Parts(parts) => {
+                    parts.into_iter().for_each(|(name, value)| record.set(name, value));
+                    continue;
+                }
                 Read::Raw(raw, at) => {
                     let dtype = match field.kind {
                         Kind::Tensor { elem: Elem::Fixed(d), .. } => d,
@@ -180,6 +186,9 @@ impl<'s> Fields<'s> {
 fn read_value(r: &mut Reader<'_>, field: &Field, pointer: &str) -> Result<Read, Invalid> {
     let name = field.name;
     let bad = |message: String| Invalid::new(pointer, message);
+    if let Kind::Graph = field.kind {
+        return graph::read(r, pointer).map(Read::Parts);
+    }
     if let Kind::Tensor { elem, min_rank, max_rank } = field.kind {
         if r.peek() == Some(b'{') {
             return reference(r.skip(pointer)?, pointer).map(|s| Read::Ready(Value::Tensor(s)));
@@ -197,7 +206,9 @@ fn read_value(r: &mut Reader<'_>, field: &Field, pointer: &str) -> Result<Read, 
     let json: serde_json::Value = serde_json::from_slice(text)
         .map_err(|e| bad(format!("{name} is not valid json: {}", super::describe(&e))))?;
     let value = match &field.kind {
-        Kind::Tensor { .. } => return Err(bad(format!("{name} must be a tensor"))),
+        Kind::Tensor { .. } | Kind::Gapped { .. } | Kind::Graph | Kind::Nullable(_) => {
+            return Err(bad(format!("{name} is no input")));
+        }
         Kind::Int { min, max } => {
             let v = json
                 .as_i64()

@@ -1,5 +1,7 @@
 //! Outputs into JSON text, straight from their buffers.
 
+use super::graph;
+use crate::graph::{NAME, SRC, WEIGHT};
 use crate::{Data, Element, Record, Tensor, Value};
 
 /// A number that JSON cannot hold stands in this output.
@@ -11,7 +13,7 @@ pub struct NotFinite {
 }
 
 /// Writes an element as JSON; `false` when it is not finite.
-trait WriteNumber {
+pub(super) trait WriteNumber {
     fn write(self, out: &mut Vec<u8>) -> bool;
 }
 
@@ -76,7 +78,11 @@ fn write_i64(v: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn write_elements<T: Element + WriteNumber>(shape: &[usize], elements: &[T], out: &mut Vec<u8>) -> bool {
+pub(super) fn write_elements<T: Element + WriteNumber>(
+    shape: &[usize],
+    elements: &[T],
+    out: &mut Vec<u8>,
+) -> bool {
     match shape {
         [] => elements[0].write(out),
         [_] => {
@@ -121,6 +127,25 @@ fn write_tensor(t: &Tensor, out: &mut Vec<u8>) -> bool {
     }
 }
 
+/// Writes numbers of which those that are not finite stand for nothing.
+fn write_gapped(shape: &[usize], elements: &[f64], out: &mut Vec<u8>) {
+    let Some((n, inner)) = shape.split_first() else {
+        if !elements.first().is_some_and(|e| e.write(out)) {
+            out.extend_from_slice(b"null");
+        }
+        return;
+    };
+    let stride = inner.iter().product::<usize>();
+    out.push(b'[');
+    for i in 0..*n {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_gapped(inner, &elements[i * stride..(i + 1) * stride], out);
+    }
+    out.push(b']');
+}
+
 /// Writes `text` as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail, nor can serialising a str.
@@ -134,6 +159,10 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<(), NotFinite> {
     let finite = match value {
         Value::Tensor(t) => write_tensor(t, out),
+        Value::Gapped(t) => {
+            write_gapped(t.shape(), t.as_slice::<f64>().unwrap_or_default(), out);
+            true
+        }
         Value::Int(v) => v.write(out),
         Value::Float(v) => v.write(out),
         Value::Bool(v) => {
@@ -149,14 +178,28 @@ pub fn render(name: &'static str, value: &Value, out: &mut Vec<u8>) -> Result<()
     if finite { Ok(()) } else { Err(NotFinite { output: name }) }
 }
 
-/// Writes the members `"name":value,…` of an object, without its braces.
+/// Writes the members `"name":value,…` of an object, without its braces. The parts of a [graph](crate::graph) are
+/// written as the one member they are.
 ///
 /// # Errors
 /// When a value holds NaN or infinity.
 pub fn write_record(record: &Record, out: &mut Vec<u8>) -> Result<(), NotFinite> {
-    for (i, (name, value)) in record.iter().enumerate() {
-        if i > 0 {
+    let mut first = true;
+    for (name, value) in record.iter() {
+        let part = graph::is_part(name);
+        if part && name != SRC {
+            continue;
+        }
+        if !std::mem::replace(&mut first, false) {
             out.push(b',');
+        }
+        if part {
+            write_string(NAME, out);
+            out.push(b':');
+            if !graph::write(record, out) {
+                return Err(NotFinite { output: WEIGHT });
+            }
+            continue;
         }
         write_string(name, out);
         out.push(b':');

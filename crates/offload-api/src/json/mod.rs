@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod graph;
 mod number;
 mod reader;
 mod tensor;

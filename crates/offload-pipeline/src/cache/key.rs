@@ -30,7 +30,7 @@ impl CacheKey {
         for (name, value) in inputs.iter() {
             h.text(name);
             match value {
-                Value::Tensor(t) => {
+                Value::Tensor(t) | Value::Gapped(t) => {
                     h.text(t.dtype().name());
                     h.number(t.shape().len() as u64);
                     for &d in t.shape() {

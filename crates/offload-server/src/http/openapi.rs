@@ -201,6 +201,7 @@ impl Document {
                 let real = !matches!(elem, Elem::Fixed(d) if !d.is_real());
                 tensor_name(real, *min_rank, *max_rank)
             }
+            Kind::Graph => "Graph".into(),
             _ if ["anyOf", "oneOf", "properties"].iter().any(|k| schema.get(k).is_some()) => {
                 format!("{owner}{}", pascal(field.name))
             }
