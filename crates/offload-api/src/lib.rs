@@ -4,6 +4,7 @@
 //! A service and a client share this crate, so neither can drift from the other.
 #![forbid(unsafe_code)]
 
+mod column;
 mod dtype;
 mod envelope;
 mod error;
@@ -13,6 +14,7 @@ mod record;
 mod schema;
 mod tensor;
 
+pub use column::{Column, ColumnKind, Run, Texts, TextsBuilder, column_spec};
 pub use dtype::DType;
 pub use envelope::{DependsOn, DeviceChoice, ENVELOPE_WORDS, Options, Priority, Style, TimeoutMs};
 pub use error::{ApiError, ErrorCode, Invalid};
