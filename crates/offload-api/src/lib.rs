@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod column;
+mod dataset;
 mod dtype;
 mod envelope;
 mod error;
@@ -15,9 +16,10 @@ mod schema;
 mod tensor;
 
 pub use column::{Column, ColumnKind, Run, Texts, TextsBuilder, column_spec};
+pub use dataset::{Comparison, DatasetRef, Test};
 pub use dtype::DType;
 pub use envelope::{DependsOn, DeviceChoice, ENVELOPE_WORDS, Options, Priority, Style, TimeoutMs};
 pub use error::{ApiError, ErrorCode, Invalid};
-pub use record::{DatasetRef, OutputRef, Record, Source, Value};
+pub use record::{OutputRef, Record, Source, Value};
 pub use schema::{Elem, Field, Kind, Schema, nearest};
 pub use tensor::{Buf, Data, Element, MAX_RANK, Memory, Shape, Tensor, TensorSpec};

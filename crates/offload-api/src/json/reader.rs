@@ -6,7 +6,8 @@ use std::borrow::Cow;
 /// The deepest nesting that is followed.
 pub const MAX_DEPTH: usize = 96;
 
-/// A cursor over a JSON text.
+/// A cursor over a JSON text. A copy reads on from the same place.
+#[derive(Clone)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     pos: usize,
