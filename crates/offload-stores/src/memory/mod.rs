@@ -1,11 +1,13 @@
 //! The stores in memory: for tests, and for a service that may forget.
 
 mod audit;
+mod datasets;
 mod records;
 
 use audit::Trail;
+use datasets::{Catalogue, Pieces};
 use offload_pipeline::records::{
-    ApiKey, Audit, Keys, SigningKey, SigningKeys, StoreError, Stores, Tenant, Tenants,
+    ApiKey, Audit, Datasets, Keys, Segments, SigningKey, SigningKeys, StoreError, Stores, Tenant, Tenants,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryStores {
     state: Arc<Mutex<State>>,
     trail: Arc<Mutex<Trail>>,
+    catalogue: Arc<Mutex<Catalogue>>,
+    pieces: Arc<Mutex<Pieces>>,
 }
 
 #[derive(Default)]
@@ -55,6 +59,14 @@ impl Stores for MemoryStores {
     }
 
     fn audit(&self) -> &dyn Audit {
+        self
+    }
+
+    fn datasets(&self) -> &dyn Datasets {
+        self
+    }
+
+    fn segments(&self) -> &dyn Segments {
         self
     }
 

@@ -1,18 +1,21 @@
-//! The embedded stores: two SQLite databases in a data directory.
+//! The embedded stores: SQLite databases and files in a data directory.
 //!
 //! `state.db` has tenants, keys and signing keys, and is on the disk before a call returns. `audit.db` is apart
-//! because it is large, may be deleted, and trades the last moments before a power cut for speed.
+//! because it is large, may be deleted, and trades the last moments before a power cut for speed. `datasets.db` says
+//! what datasets there are; their rows are in files beside it.
 
 mod audit;
 mod database;
+mod datasets;
 mod directory;
 mod keys;
 mod schema;
 mod signing;
 mod tenants;
 
+use crate::segments::{MapFile, SegmentFiles};
 use database::Database;
-use offload_pipeline::records::{Audit, Keys, SigningKeys, StoreError, Stores, Tenants};
+use offload_pipeline::records::{Audit, Datasets, Keys, Segments, SigningKeys, StoreError, Stores, Tenants};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -49,6 +52,8 @@ pub enum OpenError {
 pub struct DataDir {
     state: Database,
     audit: Database,
+    datasets: Database,
+    segments: SegmentFiles,
     /// Held for the lock on it, which the system releases when the process ends, however it ends.
     _lock: Option<File>,
 }
@@ -57,6 +62,12 @@ impl DataDir {
     /// Opens the directory, made if need be, for administration: beside a server or without one.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_with(path, false)
+    }
+
+    /// Reads columns of datasets in place, through `map`, rather than into memory.
+    pub fn mapping(mut self, map: MapFile) -> Self {
+        self.segments.map_with(map);
+        self
     }
 
     /// Opens the directory, made if need be, for a server. [`OpenError::InUse`] if there is a server already.
@@ -86,6 +97,8 @@ impl DataDir {
         Ok(DataDir {
             state: open("state.db", &schema::STATE)?,
             audit: open("audit.db", &schema::AUDIT)?,
+            datasets: open("datasets.db", &schema::DATASETS)?,
+            segments: SegmentFiles::new(path.join("datasets")),
             _lock: lock,
         })
     }
@@ -106,6 +119,14 @@ impl Stores for DataDir {
 
     fn audit(&self) -> &dyn Audit {
         self
+    }
+
+    fn datasets(&self) -> &dyn Datasets {
+        self
+    }
+
+    fn segments(&self) -> &dyn Segments {
+        &self.segments
     }
 
     fn change_counter(&self) -> Result<u64, StoreError> {
