@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use offload_pipeline::records::{
-    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Keys, Page, SigningKeys, StoreError,
-    Stores, Tenants,
+    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Datasets, Keys, Page, Segments,
+    SigningKeys, StoreError, Stores, Tenants,
 };
 use offload_stores::MemoryStores;
 use std::sync::{Arc, Condvar, Mutex};
@@ -56,6 +56,12 @@ impl Stores for Faulty {
     }
     fn audit(&self) -> &dyn Audit {
         self
+    }
+    fn datasets(&self) -> &dyn Datasets {
+        self.memory.datasets()
+    }
+    fn segments(&self) -> &dyn Segments {
+        self.memory.segments()
     }
     fn change_counter(&self) -> Result<u64, StoreError> {
         self.memory.change_counter()

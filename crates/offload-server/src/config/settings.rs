@@ -16,6 +16,7 @@ pub struct Config {
     pub run: Run,
     pub settle: Settle,
     pub store: Store,
+    pub datasets: Datasets,
     pub log: Log,
 }
 
@@ -112,6 +113,16 @@ pub struct Settle {
 pub struct Store {
     pub data_dir: String,
     pub node: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Datasets {
+    pub memory_bytes: u64,
+    pub max_columns: usize,
+    pub max_rows: u64,
+    pub max_segments: usize,
+    pub max_per_tenant: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

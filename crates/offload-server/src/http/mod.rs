@@ -4,11 +4,13 @@ mod admin;
 mod batch;
 mod body;
 mod codec;
+mod datasets;
 mod docs;
 mod exchange;
 mod identify;
 mod meta;
 pub mod openapi;
+mod openapi_datasets;
 mod render;
 mod state;
 mod submit;
@@ -77,6 +79,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
             .service(resource!("/cost-model", get => meta::cost_model))
             .service(resource!("/cache", delete => admin::drop_cache))
             .service(resource!("/cache/invalidate", post => admin::invalidate))
+            .service(resource!("/datasets", get => datasets::list))
+            .service(resource!("/datasets/{name}", get => datasets::describe, put => datasets::put,
+                patch => datasets::change, delete => datasets::delete))
             .service(resource!("/audit", get => admin::audit))
             .service(resource!("/tenants", get => admin::list_tenants, post => admin::create_tenant))
             .service(resource!("/tenants/{tenant}",

@@ -32,11 +32,11 @@ pub fn example(r: &Registered) -> Json {
 /// Codes that every call can answer.
 const ANY: &[ErrorCode] = &[ErrorCode::Internal, ErrorCode::Overloaded];
 /// Codes that every authenticated call can answer.
-const COMMON: &[ErrorCode] = &[ErrorCode::Unauthenticated, ErrorCode::RateLimited];
+pub(super) const COMMON: &[ErrorCode] = &[ErrorCode::Unauthenticated, ErrorCode::RateLimited];
 /// Codes of calls that need a scope.
-const SCOPED: &[ErrorCode] = &[ErrorCode::InsufficientScope];
+pub(super) const SCOPED: &[ErrorCode] = &[ErrorCode::InsufficientScope];
 /// Codes of calls with a body.
-const WITH_BODY: &[ErrorCode] = &[
+pub(super) const WITH_BODY: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
     ErrorCode::Timeout,
     ErrorCode::PayloadTooLarge,
@@ -65,20 +65,20 @@ fn pascal(text: &str) -> String {
         .collect()
 }
 
-fn reference(name: &str) -> Json {
+pub(super) fn reference(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// A whole number that may pass 31 bits, which generators need to be told.
-fn long() -> Json {
+pub(super) fn long() -> Json {
     json!({"type": "integer", "format": "int64", "minimum": 0})
 }
 
-fn up_to(maximum: u64) -> Json {
+pub(super) fn up_to(maximum: u64) -> Json {
     json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": maximum})
 }
 
-fn text() -> Json {
+pub(super) fn text() -> Json {
     json!({"type": "string"})
 }
 
@@ -86,11 +86,11 @@ fn label() -> Json {
     json!({"type": "string", "maxLength": 256, "description": "at most 256 bytes, no control characters"})
 }
 
-fn list(items: &Json) -> Json {
+pub(super) fn list(items: &Json) -> Json {
     json!({"type": "array", "items": items})
 }
 
-fn nullable(mut schema: Json) -> Json {
+pub(super) fn nullable(mut schema: Json) -> Json {
     schema["nullable"] = true.into();
     schema
 }
@@ -101,7 +101,7 @@ fn page(field: &str, items: &str) -> Json {
 }
 
 /// An answer of these fields, all there but the `optional` ones. Later versions may add fields.
-fn answer(properties: Json, optional: &[&str]) -> Json {
+pub(super) fn answer(properties: Json, optional: &[&str]) -> Json {
     let required: Vec<String> = properties
         .as_object()
         .into_iter()
@@ -117,7 +117,7 @@ fn answer(properties: Json, optional: &[&str]) -> Json {
 }
 
 /// An object to be sent: no other fields.
-fn request(required: &[&str], properties: Json) -> Json {
+pub(super) fn request(required: &[&str], properties: Json) -> Json {
     let mut schema = json!({"type": "object", "additionalProperties": false, "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -127,7 +127,7 @@ fn request(required: &[&str], properties: Json) -> Json {
 
 /// The description while it is put together: what several calls share becomes a named component.
 #[derive(Default)]
-struct Document {
+pub(super) struct Document {
     paths: Map<String, Json>,
     schemas: Map<String, Json>,
     responses: Map<String, Json>,
@@ -139,14 +139,14 @@ impl Document {
         reference(name)
     }
 
-    fn add(&mut self, schemas: Json) {
+    pub(super) fn add(&mut self, schemas: Json) {
         if let Json::Object(schemas) = schemas {
             self.schemas.extend(schemas);
         }
     }
 
     /// One call; `success` is its answer's status and schema.
-    fn call(
+    pub(super) fn call(
         &mut self,
         (path, method): (&str, &str),
         mut call: Json,
@@ -372,8 +372,8 @@ fn shared_schemas(d: &mut Document) {
         "CostModel": answer(json!({"operations": list(&reference("Cost"))}), &[]),
         "Invalidation": request(&["table"], json!({"table": table, "version": nullable(up_to(i64::MAX as u64))})),
         "TableVersion": answer(json!({"table": text(), "version": long()}), &[]),
-        "Dropped": answer(json!({"table": text(), "version": long(), "invalidated": text()}),
-                          &["table", "version", "invalidated"]),
+        "Dropped": answer(json!({"table": text(), "version": long(), "dataset": text(), "invalidated": text()}),
+                          &["table", "version", "dataset", "invalidated"]),
     });
     d.add(schemas);
 }
@@ -409,11 +409,11 @@ fn batch(d: &mut Document) {
     d.call(("/workloads/batch", "post"), call, (200, answered), &[COMMON, WITH_BODY]);
 }
 
-fn body(schema: &Json) -> Json {
+pub(super) fn body(schema: &Json) -> Json {
     json!({"required": true, "content": {"application/json": {"schema": schema}}})
 }
 
-fn parameter(place: &str, name: &str, schema: &Json) -> Json {
+pub(super) fn parameter(place: &str, name: &str, schema: &Json) -> Json {
     json!({"name": name, "in": place, "required": place == "path", "schema": schema})
 }
 
@@ -449,9 +449,10 @@ fn service_paths(d: &mut Document) {
     }
     let table = json!({"type": "string", "minLength": 1, "maxLength": 256});
     let call = json!({"operationId": "drop_cache", "tags": ["cache"],
-        "summary": "Drops the caller's cached results: of a table, or all",
-        "description": "One of `table` and `all` must be there; `all` needs no value.",
-        "parameters": [parameter("query", "table", &table), parameter("query", "all", &text())]});
+        "summary": "Drops the caller's cached results: of a table, of a dataset, or all",
+        "description": "One of `table`, `dataset` and `all` must be there; `all` needs no value.",
+        "parameters": [parameter("query", "table", &table), parameter("query", "dataset", &text()),
+                       parameter("query", "all", &text())]});
     d.call(("/cache", "delete"), call, (200, reference("Dropped")), &[COMMON, &[ErrorCode::InvalidRequest]]);
     let call = json!({"operationId": "invalidate", "tags": ["cache"], "summary": "A table of the caller has changed",
                       "requestBody": body(&reference("Invalidation"))});
@@ -568,6 +569,7 @@ pub fn document(registry: &Registry) -> Json {
     service_paths(&mut d);
     admin_schemas(&mut d);
     admin_paths(&mut d);
+    super::openapi_datasets::add(&mut d);
     let header = |about: &str, schema: &Json| json!({"description": about, "schema": schema});
     let seconds = json!({"type": "integer", "minimum": 1});
     json!({

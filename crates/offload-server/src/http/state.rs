@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use offload_core::Registry;
 use offload_pipeline::admit::RateLimiter;
+use offload_pipeline::data::Catalog;
 use offload_pipeline::engine::Pipeline;
 use offload_pipeline::records::AuditWriter;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct AppState {
     pub registry: Arc<Registry>,
     /// The stages.
     pub pipeline: Arc<Pipeline>,
+    /// The datasets.
+    pub catalog: Arc<Catalog>,
     /// Tenants and keys.
     pub directory: Arc<Directory>,
     /// Tokens.

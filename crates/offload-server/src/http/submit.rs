@@ -61,9 +61,19 @@ async fn run(
     // Decoding and hashing a large body takes milliseconds, which this thread's other connections must not wait.
     let (style, ticket, outcome) = if body.len() > LARGE_BYTES {
         let shared = state.clone();
-        state.codec.run(move || start(&shared, caller, operation, &body, id, received)).await??
+        state
+            .codec
+            .run(move || decode(caller, operation, &body, id, received).map(|r| start(&shared, r)))
+            .await??
     } else {
-        start(state, caller, operation, &body, id, received)?
+        let decoded = decode(caller, operation, &body, id, received)?;
+        // Columns that are on the disk, and tests of many rows, take their time as well.
+        if state.pipeline.gate().at_once(&decoded.caller, &decoded.inputs) {
+            start(state, decoded)
+        } else {
+            let shared = state.clone();
+            blocking(move || start(&shared, decoded)).await?
+        }
     };
     let outcome = outcome.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the job was lost"))?;
     ticket.answered();
@@ -84,21 +94,24 @@ async fn run(
 
 type Started = (Style, Ticket, oneshot::Receiver<Outcome>);
 
-fn start(
-    state: &AppState,
+fn decode(
     caller: Arc<Caller>,
     operation: &'static Registered,
     body: &Bytes,
     id: String,
     received: Instant,
-) -> Result<Started, ApiError> {
+) -> Result<Request, ApiError> {
     let Decoded { style, options, inputs } = decode_request(body, &operation.schema)?;
     let decode = received.elapsed();
-    let request = Request { id, caller, operation, options, style, inputs, received, decode };
+    Ok(Request { id, caller, operation, options, style, inputs, received, decode })
+}
+
+fn start(state: &AppState, request: Request) -> Started {
+    let style = request.style;
     let (sender, outcome) = oneshot::channel();
     // A receiver that is gone belongs to a connection that is gone.
     let ticket = state.pipeline.submit(request, Box::new(move |o| drop(sender.send(o))));
-    Ok((style, ticket, outcome))
+    (style, ticket, outcome)
 }
 
 /// Runs `f` on a thread that may block.
