@@ -304,7 +304,9 @@ impl Catalog {
         match self.stores.datasets().get(&record.tenant_id, &record.name) {
             Ok(Some(found)) if found.segments.iter().any(|s| s.id == segment) => Ok(found),
             Ok(_) => {
-                let _ = self.remove.send(segment.to_owned());
+                if let Err(e) = self.stores.segments().remove(segment) {
+                    tracing::warn!(error = %e, segment, "a segment stays behind until the next start");
+                }
                 Err(e)
             }
             Err(_) => Err(e),

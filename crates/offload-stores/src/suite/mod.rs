@@ -4,6 +4,7 @@
 //! The cases are plain functions that panic on the first thing that is wrong.
 
 pub mod audit;
+pub mod datasets;
 pub mod hostile;
 pub mod keys;
 pub mod nodes;
@@ -48,6 +49,14 @@ macro_rules! store_suite {
                 paging_is_stable_under_inserts,
                 pruning_is_by_age_and_then_by_rows,
                 a_batch_is_stored_whole_or_not_at_all,
+            }
+            datasets {
+                created_datasets_are_read_back,
+                a_change_needs_the_current_version,
+                versions_never_come_back,
+                paging_is_stable_under_inserts,
+                concurrent_changes_have_one_winner,
+                segments_are_read_as_they_were_written,
             }
             hostile {
                 texts_are_kept_or_refused,
