@@ -73,7 +73,7 @@ impl Service {
             node: "demo".into(),
         };
         let registry = offload_ops::registry();
-        let pipeline = Pipeline::start(config, &registry, Vec::new(), Arc::new(()), Box::new(|_| {}))?;
+        let pipeline = Pipeline::start(config, &registry, Vec::new(), Arc::new(()), Box::new(|_| {}), None)?;
         let caller = Caller::new(
             TenantId::new("demo"),
             "demo".into(),

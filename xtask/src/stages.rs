@@ -2,8 +2,9 @@
 
 use crate::source::{is_word, line_of};
 
-/// What a stage may use: everything before it. `records` is vocabulary below all stages, `engine` joins them.
-const ORDER: &[&str] = &["records", "admit", "cache", "dispatch", "place", "run", "settle", "engine"];
+/// What a stage may use: everything before it. `records` is vocabulary below all stages, `data` holds the resident
+/// datasets that admission names, `engine` joins them.
+const ORDER: &[&str] = &["records", "data", "admit", "cache", "dispatch", "place", "run", "settle", "engine"];
 
 /// Uses of a later stage that are allowed, with the reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[(

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "arrow")]
 pub mod arrow;
+mod column;
+mod dataset;
 mod dtype;
 mod envelope;
 mod error;
@@ -18,10 +20,12 @@ mod record;
 mod schema;
 mod tensor;
 
+pub use column::{Column, ColumnKind, Run, Texts, TextsBuilder, column_spec};
+pub use dataset::{Comparison, DatasetRef, Test};
 pub use dtype::DType;
 pub use envelope::{DependsOn, DeviceChoice, ENVELOPE_WORDS, Options, Priority, Style, TimeoutMs};
 pub use error::{ApiError, ErrorCode, Invalid};
 pub use matches::{Layout, Matches, NO_MATCH};
-pub use record::{DatasetRef, OutputRef, Record, Source, Value};
+pub use record::{OutputRef, Record, Source, Value};
 pub use schema::{Elem, Field, Kind, Schema, match_schema, matches_schema, nearest};
 pub use tensor::{Buf, Data, Element, MAX_RANK, Memory, Shape, Tensor, TensorSpec};

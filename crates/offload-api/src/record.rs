@@ -1,6 +1,6 @@
 //! Named values: the inputs and the outputs of an operation, in every stage of their life.
 
-use crate::{Buf, Matches, Tensor, TensorSpec};
+use crate::{Buf, DatasetRef, Matches, Tensor, TensorSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -50,20 +50,6 @@ pub enum Source {
     Dataset(DatasetRef),
     /// An output of an earlier item of the same batch.
     Output(OutputRef),
-}
-
-/// A column of a resident dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetRef {
-    /// The dataset's name, within the tenant.
-    pub dataset: String,
-    /// The column.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// The version; the newest when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
 }
 
 /// An output of an earlier item of the same batch.

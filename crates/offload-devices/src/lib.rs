@@ -1,6 +1,8 @@
 //! Device drivers.
 //!
 //! The only driver so far is the [`test_device`]: host memory that behaves like a device's and fails on purpose.
+//! [`host`] maps files into memory.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod host;
 pub mod test_device;

@@ -4,6 +4,7 @@
 
 pub mod admit;
 pub mod cache;
+pub mod data;
 pub mod dispatch;
 pub mod engine;
 pub mod place;

@@ -1,6 +1,7 @@
 //! Figures for Prometheus, under the design's names. No tenant is named in any of them.
 
 use offload_api::Priority;
+use offload_pipeline::data::CatalogStats;
 use offload_pipeline::engine::Pipeline;
 use offload_pipeline::settle::{Observer, Settled};
 use prometheus_client::encoding::text::encode;
@@ -46,6 +47,9 @@ pub struct Metrics {
     running: Gauge,
     cache_bytes: Gauge,
     cache_entries: Gauge,
+    datasets: Gauge,
+    dataset_rows: Gauge,
+    dataset_bytes: Family<Labels, Gauge>,
     timeouts: Gauge,
     audit_dropped: Gauge,
     tasks: Family<Labels, Counter>,
@@ -92,6 +96,12 @@ impl Default for Metrics {
             tasks: register!("tasks", "Runs of tasks by how they ended"),
             tasks_running: register!("tasks_running", "Tasks in the pipeline"),
             callbacks: register!("callbacks", "Deliveries of callbacks by how they went"),
+            datasets: register!("datasets", "Datasets of all tenants"),
+            dataset_rows: register!("dataset_rows", "Rows of all datasets"),
+            dataset_bytes: register!(
+                "dataset_bytes",
+                "Bytes of all datasets on disk, and of their columns in memory or mapped"
+            ),
             timeouts: register!(
                 "timeouts_since_start",
                 "Requests whose time limit passed in the queue or while running"
@@ -160,7 +170,13 @@ impl Metrics {
     }
 
     /// The text Prometheus reads (exposition format 0.0.4).
-    pub fn render(&self, pipeline: &Pipeline, tasks_running: usize, audit_dropped: u64) -> String {
+    pub fn render(
+        &self,
+        pipeline: &Pipeline,
+        data: &CatalogStats,
+        tasks_running: usize,
+        audit_dropped: u64,
+    ) -> String {
         let as_i64 = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
         self.tasks_running.set(as_i64(tasks_running as u64));
         for (device, up) in pipeline.devices() {
@@ -191,6 +207,13 @@ impl Metrics {
         let cache = pipeline.results().stats();
         self.cache_bytes.set(as_i64(cache.bytes));
         self.cache_entries.set(as_i64(cache.entries));
+        self.datasets.set(as_i64(data.datasets));
+        self.dataset_rows.set(as_i64(data.rows));
+        for (place, bytes) in
+            [("disk", data.bytes), ("memory", data.memory_bytes), ("mapped", data.mapped_bytes)]
+        {
+            self.dataset_bytes.get_or_create(&vec![("place", place.to_string())]).set(as_i64(bytes));
+        }
         self.timeouts.set(as_i64(snapshot.timeouts));
         self.audit_dropped.set(as_i64(audit_dropped));
         let mut text = String::new();

@@ -10,6 +10,7 @@ use offload_core::device::Device;
 use offload_devices::test_device::{Faults, TestDevice};
 use offload_pipeline::admit::{AdmitConfig, RateLimiter};
 use offload_pipeline::cache::CacheConfig;
+use offload_pipeline::data::{Catalog, CatalogConfig};
 use offload_pipeline::dispatch::DispatchConfig;
 use offload_pipeline::engine::{Pipeline, PipelineConfig, RunConfig};
 use offload_pipeline::place::Strategy;
@@ -86,6 +87,34 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
     })
 }
 
+/// The settings of the datasets.
+fn catalog_config(config: &Config) -> Result<CatalogConfig, StartError> {
+    let d = &config.datasets;
+    if d.max_segments == 0 || d.max_columns == 0 {
+        return Err(StartError("datasets.max_segments and datasets.max_columns must be at least 1".into()));
+    }
+    Ok(CatalogConfig {
+        memory_bytes: d.memory_bytes,
+        max_columns: d.max_columns,
+        max_rows: d.max_rows,
+        max_segments: d.max_segments,
+        max_per_tenant: d.max_per_tenant,
+        fresh_id: crate::http::random_id,
+        now: unix_now,
+    })
+}
+
+/// Deletes the datasets of tenants that are gone: a later tenant of that name must not find them.
+pub(crate) fn drop_orphans(stores: &Arc<dyn Stores>, catalog: &Catalog) -> Result<(), StoreError> {
+    for tenant in catalog.tenants() {
+        if stores.tenants().get(&tenant)?.is_none() {
+            tracing::info!(tenant, "the tenant is gone; its datasets are deleted");
+            catalog.delete_all(&tenant).map_err(|e| StoreError::Io(e.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
 /// The machine's memory, from the kernel.
 fn memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -129,7 +158,8 @@ pub struct Service {
 pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, StartError> {
     let stores: Arc<dyn Stores> = Arc::new(
         DataDir::open_exclusive(Path::new(&config.store.data_dir))
-            .map_err(|e| StartError::because("store.data_dir", e))?,
+            .map_err(|e| StartError::because("store.data_dir", e))?
+            .mapping(offload_devices::host::map_file),
     );
     let dev_key =
         if dev { Some(dev_key(&stores).map_err(|e| StartError::because("the dev key", e))?) } else { None };
@@ -156,6 +186,9 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         )
         .map_err(|e| StartError::because("the audit log", e))?,
     );
+    let catalog = Catalog::open(catalog_config(&config)?, Arc::clone(&stores))
+        .map_err(|e| StartError::because("the datasets", e))?;
+    drop_orphans(&stores, &catalog).map_err(|e| StartError::because("the datasets", e))?;
     let metrics = Arc::new(Metrics::default());
     let registry = Arc::new(registry);
     let sink = Arc::clone(&audit);
@@ -165,6 +198,7 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         devices(&config),
         metrics.clone(),
         Box::new(move |record| sink.record(record)),
+        Some(Arc::clone(&catalog)),
     )
     .map_err(|e| StartError::because("the pipeline", e))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -179,6 +213,7 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         config,
         registry,
         pipeline,
+        catalog,
         directory,
         tokens,
         limiter: RateLimiter::default(),
@@ -218,6 +253,9 @@ fn watch_stores(state: &Arc<AppState>) -> std::io::Result<()> {
             let Some(state) = weak.upgrade() else { return };
             let before = state.directory.generation();
             let result = state.directory.refresh().and_then(|()| {
+                if before != state.directory.generation() {
+                    drop_orphans(state.directory.stores(), &state.catalog)?;
+                }
                 let hourly = unix_now().is_multiple_of(3_600);
                 if hourly || before != state.directory.generation() {
                     state.tokens.maintain()

@@ -35,3 +35,18 @@ pub(crate) fn page<T>(mut items: Vec<T>, limit: usize, position: impl Fn(&T) -> 
     let next = items.last().filter(|_| more).map(position);
     Page { items, next }
 }
+
+/// Of so many names of deleted datasets a tenant's last versions are kept one by one.
+pub(crate) const GONE_NAMES_MAX: usize = 1000;
+
+/// `{tenant}/{name}`, the position after a dataset in a listing of all tenants' datasets.
+pub(crate) fn encode_names(tenant_id: &str, name: &str) -> String {
+    format!("{tenant_id}/{name}")
+}
+
+/// What [`encode_names`] was given.
+pub(crate) fn decode_names(cursor: &str) -> Result<(&str, &str), StoreError> {
+    cursor
+        .split_once('/')
+        .ok_or_else(|| StoreError::Invalid("cursor is not one that a listing gave".to_owned()))
+}

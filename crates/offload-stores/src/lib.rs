@@ -7,8 +7,10 @@
 
 mod cursor;
 mod memory;
+mod segments;
 mod sqlite;
 pub mod suite;
 
 pub use memory::MemoryStores;
+pub use segments::MapFile;
 pub use sqlite::{DataDir, OpenError};

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use offload_pipeline::records::{
-    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Callbacks, Keys, Page, SigningKeys,
-    StoreError, Stores, Tasks, Tenants,
+    Audit, AuditFilter, AuditRecord, AuditWriter, AuditWriterConfig, Callbacks, Datasets, Keys, Page,
+    Segments, SigningKeys, StoreError, Stores, Tasks, Tenants,
 };
 use offload_stores::MemoryStores;
 use std::sync::{Arc, Condvar, Mutex};
@@ -67,6 +67,12 @@ impl Stores for Faulty {
     }
     fn callbacks(&self) -> &dyn Callbacks {
         self.memory.callbacks()
+    }
+    fn datasets(&self) -> &dyn Datasets {
+        self.memory.datasets()
+    }
+    fn segments(&self) -> &dyn Segments {
+        self.memory.segments()
     }
     fn change_counter(&self) -> Result<u64, StoreError> {
         self.memory.change_counter()

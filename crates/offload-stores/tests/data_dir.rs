@@ -63,18 +63,11 @@ fn the_directory_and_all_files_are_private() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    let expected = [
-        "audit.db",
-        "audit.db-shm",
-        "audit.db-wal",
-        "lock",
-        "state.db",
-        "state.db-shm",
-        "state.db-wal",
-        "tasks.db",
-        "tasks.db-shm",
-        "tasks.db-wal",
-    ];
+    let database = |name: &str| ["", "-shm", "-wal"].map(|end| format!("{name}.db{end}"));
+    let mut expected =
+        [database("audit"), database("datasets"), database("state"), database("tasks")].concat();
+    expected.push("lock".to_owned());
+    expected.sort();
     assert_eq!(names, expected);
 }
 

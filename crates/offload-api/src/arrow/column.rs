@@ -4,66 +4,9 @@ use super::layout::{Layout, Piece, Values};
 use super::stream::{Cursor, broken};
 use crate::inputs::elements;
 use crate::json::step;
-use crate::{DType, Invalid, Memory, Tensor, TensorSpec};
+use crate::{Buf, Column, DType, Invalid, Memory, Tensor, TensorSpec, Texts};
 use arrow_ipc::Field;
-use std::ops::Range;
 use std::sync::Arc;
-
-/// A column of a stream.
-#[derive(Clone, Debug)]
-pub enum Column {
-    /// Numbers: `[n]`, or `[n, d, …]` for lists.
-    Tensor(Tensor),
-    /// Texts.
-    Texts(Texts),
-}
-
-/// A column of texts, one behind the other.
-#[derive(Clone)]
-pub struct Texts {
-    owner: Arc<dyn Memory>,
-    bytes: Range<usize>,
-    offsets: Vec<usize>,
-}
-
-impl std::fmt::Debug for Texts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-impl Texts {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// All of them, joined.
-    pub fn bytes(&self) -> &[u8] {
-        (*self.owner).as_ref().get(self.bytes.clone()).unwrap_or_default()
-    }
-
-    /// Where each begins in [`bytes`](Self::bytes), and where the last ends: one more than there are texts.
-    pub fn offsets(&self) -> &[usize] {
-        &self.offsets
-    }
-
-    /// The text of a row.
-    pub fn get(&self, row: usize) -> Option<&str> {
-        let range = *self.offsets.get(row)?..*self.offsets.get(row.checked_add(1)?)?;
-        std::str::from_utf8(self.bytes().get(range)?).ok()
-    }
-
-    /// The texts in order.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).filter_map(|i| self.get(i))
-    }
-}
 
 /// A column while its record batches come.
 pub(super) struct Gathered {
@@ -120,7 +63,7 @@ impl Gathered {
             let texts = texts(&self.pieces, body).ok_or_else(|| {
                 Invalid::new(&pointer, format!("the column {} holds a text that is not UTF-8", self.name))
             })?;
-            return Ok((self.name, Column::Texts(texts)));
+            return Ok((self.name, Column::Text(texts)));
         };
         let inner = self.pieces.first().map_or_else(|| self.layout.inner(), |p| p.inner.clone());
         let shape = [vec![rows], inner].concat();
@@ -164,24 +107,18 @@ fn tensor(pieces: &[Piece], dtype: DType, shape: Vec<usize>, body: &Arc<dyn Memo
 fn texts(pieces: &[Piece], body: &Arc<dyn Memory>) -> Option<Texts> {
     let bytes = (**body).as_ref();
     let mut joined = Vec::new();
-    let mut all = vec![0usize];
+    let mut all = vec![0u64];
     for piece in pieces {
         let Values::Text(range, offsets) = &piece.values else { return None };
-        let part = std::str::from_utf8(bytes.get(range.clone())?).ok()?;
-        // The whole may be valid where a text ends within a character.
-        if offsets.iter().any(|o| !part.is_char_boundary(*o)) {
-            return None;
-        }
         let base = *all.last()?;
-        all.extend(offsets.iter().skip(1).map(|o| base + o));
+        all.extend(offsets.iter().skip(1).map(|o| base + *o as u64));
         if pieces.len() > 1 {
-            joined.extend_from_slice(part.as_bytes());
+            joined.extend_from_slice(bytes.get(range.clone())?);
         }
     }
-    Some(match pieces {
-        [Piece { values: Values::Text(range, _), .. }] => {
-            Texts { owner: Arc::clone(body), bytes: range.clone(), offsets: all }
-        }
-        _ => Texts { bytes: 0..joined.len(), owner: Arc::new(joined), offsets: all },
-    })
+    let bytes = match pieces {
+        [Piece { values: Values::Text(range, _), .. }] => Buf::over(Arc::clone(body), range.clone())?,
+        _ => joined.into(),
+    };
+    Texts::from_parts(all.into(), bytes)
 }

@@ -13,7 +13,6 @@ mod request;
 mod stream;
 
 pub use answer::encode;
-pub use column::{Column, Texts};
 pub use request::decode_request;
 pub use stream::columns;
 

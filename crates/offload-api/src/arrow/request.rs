@@ -1,7 +1,7 @@
 //! Streams into inputs: columns are tensors by name, and what is no column rides beside them.
 
-use super::column::Column;
 use super::stream::read;
+use crate::Column;
 use crate::inputs::{Inputs, Sent};
 use crate::json::{Decoded, step};
 use crate::{Invalid, Memory, Schema, Style};
@@ -28,7 +28,7 @@ pub fn decode_request(
         let pointer = step(&name);
         let sent = match column {
             Column::Tensor(t) => Sent::Tensor(t),
-            Column::Texts(texts) => match (texts.len(), texts.get(0)) {
+            Column::Text(texts) => match (texts.len(), texts.iter().next()) {
                 (1, Some(text)) => Sent::Text(text.to_string()),
                 (n, _) => {
                     return Err(Invalid::new(

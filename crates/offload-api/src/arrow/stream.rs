@@ -1,6 +1,7 @@
 //! The framing of streams: messages, schemas and record batches, each held against the body before it is followed.
 
-use super::column::{Column, Gathered};
+use super::column::Gathered;
+use crate::Column;
 use crate::json::step;
 use crate::{Invalid, Memory};
 use arrow_ipc::{Endianness, MessageHeader, MetadataVersion, RecordBatch, Schema, root_as_message};

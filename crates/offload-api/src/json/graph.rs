@@ -63,7 +63,7 @@ pub(super) fn read(r: &mut Reader<'_>, pointer: &str) -> Result<Parts, Invalid> 
             .into_iter()
             .filter_map(|entry| {
                 let column = columns(entry)?.names.first().map(ToString::to_string);
-                let of = DatasetRef { dataset: dataset.clone(), column, version };
+                let of = DatasetRef { dataset: dataset.clone(), column, version, test: None };
                 Some((entry, Value::Tensor(Source::Dataset(of))))
             })
             .collect(),

@@ -1,5 +1,6 @@
 //! The JSON format: requests read straight into tensors in one pass, answers written straight from them.
 
+mod columns;
 mod decode;
 mod encode;
 mod graph;
@@ -7,6 +8,7 @@ mod number;
 mod reader;
 mod tensor;
 
+pub use columns::{ColumnsBody, decode_columns};
 pub use decode::{Decoded, decode_inputs, decode_request};
 pub(crate) use decode::{object, scalar, unknown};
 pub use encode::{NotFinite, render, write_record, write_string};

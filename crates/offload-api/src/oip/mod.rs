@@ -14,4 +14,4 @@ mod request;
 pub use answer::{About, Answer, Chunk, encode};
 pub use datatype::Datatype;
 pub use metadata::{config, metadata};
-pub use request::{Infer, Wanted, decode};
+pub use request::{Infer, Wanted, columns, decode};

@@ -5,8 +5,8 @@ use super::head::{Head, Input, Output, Parameter};
 use crate::inputs::{Inputs, Sent, elements};
 use crate::json::{describe, numbers};
 use crate::{
-    Data, DatasetRef, Field, Invalid, Memory, Options, Priority, Record, Schema, Source, Tensor, TensorSpec,
-    nearest,
+    Column, Data, DatasetRef, Field, Invalid, Memory, Options, Priority, Record, Schema, Source, Tensor,
+    TensorSpec, nearest,
 };
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -60,30 +60,15 @@ pub fn decode(
     schema: &Schema,
     outputs: &[Field],
 ) -> Result<Infer, Invalid> {
-    let bytes = (**body).as_ref();
-    let length = head_bytes.unwrap_or(bytes.len());
-    let text = bytes.get(..length).ok_or_else(|| {
-        let message =
-            format!("inference-header-content-length is {length}, the body has {} bytes", bytes.len());
-        Invalid::new("", message)
-    })?;
-    let head = Head::read(text)?;
-    if head.inputs.len() > MAX_ENTRIES {
-        let message = format!("there are {} inputs, the limit is {MAX_ENTRIES}", head.inputs.len());
-        return Err(Invalid::new("/inputs", message));
-    }
+    let (head, mut tail) = split(body, head_bytes)?;
     let mut inputs = Inputs::new(schema);
     let mut pointers = Vec::new();
-    let mut tail = Tail { body, at: length, framed: head_bytes.is_some() };
     for input in &head.inputs {
         let sent = tail.take(input)?;
         inputs.tensor(&input.name, sent, &input.pointer)?;
         pointers.push((input.name.clone(), input.pointer.clone()));
     }
-    let rest = bytes.len() - tail.at;
-    if rest > 0 {
-        return Err(Invalid::new("", format!("{rest} bytes follow the last tensor")));
-    }
+    tail.end()?;
     let mut wanted = Wanted { binary: false, named: None };
     for parameter in &head.parameters {
         let Parameter { name, text, pointer } = parameter;
@@ -117,6 +102,57 @@ pub fn decode(
     }
     let (options, inputs) = inputs.finish("/inputs")?;
     Ok(Infer { id: head.id, options, inputs, wanted, pointers })
+}
+
+/// The tensors of a body as columns of a dataset, whatever their names; the body is a request without parameters and
+/// outputs.
+///
+/// # Errors
+/// As [`decode`].
+pub fn columns(body: &Arc<dyn Memory>, head_bytes: Option<usize>) -> Result<Vec<(String, Column)>, Invalid> {
+    let (head, mut tail) = split(body, head_bytes)?;
+    if let Some(p) = head.parameters.first() {
+        return Err(Invalid::new(&p.pointer, "columns have no parameters"));
+    }
+    if head.outputs.is_some() {
+        return Err(Invalid::new("/outputs", "columns have no outputs"));
+    }
+    let mut columns: Vec<(String, Column)> = Vec::with_capacity(head.inputs.len());
+    for input in &head.inputs {
+        let name = &input.name;
+        if columns.iter().any(|(n, _)| n == name) {
+            return Err(Invalid::new(&input.pointer, format!("the column {name} is there twice")));
+        }
+        match tail.take(input)? {
+            Sent::Tensor(t) if !t.shape().is_empty() => columns.push((name.clone(), Column::Tensor(t))),
+            Sent::Tensor(_) => {
+                return Err(Invalid::new(&input.pointer, format!("the column {name} has no rows")));
+            }
+            Sent::Text(_) | Sent::Dataset(_) => {
+                let message = format!("the column {name} must be numbers; texts are sent as json or arrow");
+                return Err(Invalid::new(&input.pointer, message));
+            }
+        }
+    }
+    tail.end()?;
+    Ok(columns)
+}
+
+/// A body's head, and the bytes behind it.
+fn split<'b>(body: &'b Arc<dyn Memory>, head_bytes: Option<usize>) -> Result<(Head<'b>, Tail<'b>), Invalid> {
+    let bytes = (**body).as_ref();
+    let length = head_bytes.unwrap_or(bytes.len());
+    let text = bytes.get(..length).ok_or_else(|| {
+        let message =
+            format!("inference-header-content-length is {length}, the body has {} bytes", bytes.len());
+        Invalid::new("", message)
+    })?;
+    let head = Head::read(text)?;
+    if head.inputs.len() > MAX_ENTRIES {
+        let message = format!("there are {} inputs, the limit is {MAX_ENTRIES}", head.inputs.len());
+        return Err(Invalid::new("/inputs", message));
+    }
+    Ok((head, Tail { body, at: length, framed: head_bytes.is_some() }))
 }
 
 /// The outputs that are named.
@@ -154,6 +190,14 @@ struct Tail<'b> {
 }
 
 impl Tail<'_> {
+    /// Nothing may be left.
+    fn end(&self) -> Result<(), Invalid> {
+        match (**self.body).as_ref().len() - self.at {
+            0 => Ok(()),
+            rest => Err(Invalid::new("", format!("{rest} bytes follow the last tensor"))),
+        }
+    }
+
     fn take(&mut self, input: &Input<'_>) -> Result<Sent, Invalid> {
         let at = |message: String| Invalid::new(&input.pointer, message);
         let name = &input.name;

@@ -5,6 +5,7 @@
 mod price;
 mod rate;
 mod request;
+mod resolve;
 
 pub use price::Prices;
 pub use rate::{RateDecision, RateLimiter};

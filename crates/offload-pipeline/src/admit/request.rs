@@ -1,6 +1,8 @@
 //! A request becomes an admitted job, or is told why not.
 
 use super::Prices;
+use super::resolve::{Resolved, references, resolve};
+use crate::data::{Catalog, Origin};
 use crate::dispatch::Limits;
 use crate::records::Quota;
 use offload_api::{ApiError, DeviceChoice, ErrorCode, Options, Priority, Record, Source, Style, Tensor};
@@ -70,6 +72,8 @@ pub struct Request {
 pub struct Admitted {
     request: Request,
     inputs: Record<Tensor>,
+    origins: Vec<(&'static str, Origin)>,
+    resident_bytes: u64,
     plan: Plan,
     priority: Priority,
     deadline: Instant,
@@ -89,12 +93,20 @@ pub struct AdmitConfig {
 pub struct Gate {
     config: AdmitConfig,
     prices: Arc<Prices>,
+    catalog: Option<Arc<Catalog>>,
 }
 
 impl Gate {
-    /// A gate with these limits.
-    pub fn new(config: AdmitConfig, prices: Arc<Prices>) -> Self {
-        Gate { config, prices }
+    /// A gate with these limits; without a catalog there are no datasets.
+    pub fn new(config: AdmitConfig, prices: Arc<Prices>, catalog: Option<Arc<Catalog>>) -> Self {
+        Gate { config, prices, catalog }
+    }
+
+    /// Whether a request with these inputs is admitted without waiting for a disk or a long computation. The others
+    /// belong on a thread that may block.
+    pub fn at_once(&self, caller: &Caller, inputs: &Record<Source>) -> bool {
+        let references = references(inputs).map(|(_, r)| r);
+        self.catalog.as_ref().is_none_or(|c| c.at_once(caller.tenant.as_str(), references))
     }
 
     /// Whether the caller may run this family at all; asked before the body is read.
@@ -136,24 +148,20 @@ impl Gate {
             ));
         }
         let prefix = if request.style == Style::Envelope { "/inputs" } else { "" };
-        let inputs = std::mem::take(&mut request.inputs).try_map(|name, source| match source {
-            Source::Inline(t) => Ok(t),
-            Source::Dataset(d) => {
-                Err(ApiError::new(ErrorCode::NotFound, format!("there is no dataset {}", d.dataset))
-                    .with_details(json!({"pointer": format!("{prefix}/{name}")})))
-            }
-            Source::Output(_) => Err(invalid(
-                format!("{prefix}/{name}"),
-                "$result names an earlier item of a batch; this is no batch",
-            )),
-        })?;
+        let Resolved { inputs, origins, resident_bytes } = resolve(
+            self.catalog.as_deref(),
+            request.caller.tenant.as_str(),
+            &operation.schema,
+            prefix,
+            std::mem::take(&mut request.inputs),
+        )?;
         let plan = operation.operation.plan(inputs.specs()).map_err(|r| {
             let pointer =
                 if r.field.is_empty() { prefix.to_string() } else { format!("{prefix}/{}", r.field) };
             invalid(pointer, r.message)
         })?;
         let quota = &request.caller.quota;
-        let needed = plan.peak_host_bytes();
+        let needed = plan.peak_host_bytes().saturating_sub(resident_bytes);
         if needed > quota.max_host_memory_bytes {
             return Err(over_quota(
                 "host memory",
@@ -193,6 +201,8 @@ impl Gate {
             cpu_us: self.prices.cpu_us(operation, &plan),
             request,
             inputs,
+            origins,
+            resident_bytes,
             plan,
             priority,
         })
@@ -221,6 +231,14 @@ impl Admitted {
     /// The tensors it runs on.
     pub(crate) fn inputs(&self) -> &Record<Tensor> {
         &self.inputs
+    }
+    /// What the inputs that come from datasets are functions of.
+    pub(crate) fn origins(&self) -> &[(&'static str, Origin)] {
+        &self.origins
+    }
+    /// Bytes of the inputs that are there whether or not it runs.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.resident_bytes
     }
     /// What it will need.
     pub(crate) fn plan(&self) -> &Plan {

@@ -1,6 +1,7 @@
 //! The key of a result: BLAKE3 over everything that its value depends on.
 
 use super::epochs::Epoch;
+use crate::data::Origin;
 use offload_api::{DependsOn, Record, Tensor, Value};
 use offload_core::{Registered, TenantId};
 
@@ -19,6 +20,7 @@ impl CacheKey {
         tenant: &TenantId,
         operation: &Registered,
         inputs: &Record<Tensor>,
+        origins: &[(&'static str, Origin)],
         depends_on: &[(DependsOn, Epoch)],
     ) -> CacheKey {
         let mut h = Hasher(blake3::Hasher::new());
@@ -29,6 +31,11 @@ impl CacheKey {
         h.number(inputs.len() as u64);
         for (name, value) in inputs.iter() {
             h.text(name);
+            // What a dataset's version holds never changes, so its name stands for it; the bytes are never hashed.
+            if let Some((_, origin)) = origins.iter().find(|(n, _)| *n == name) {
+                h.origin(origin, value);
+                continue;
+            }
             match value {
                 Value::Tensor(t) | Value::Gapped(t) => h.tensor(t),
                 Value::Int(v) => h.tagged(b'i', &v.to_le_bytes()),
@@ -65,6 +72,17 @@ impl Hasher {
             self.number(d as u64);
         }
         self.0.update(t.data().as_bytes());
+    }
+    fn origin(&mut self, origin: &Origin, value: &Value) {
+        self.tagged(b'd', &[]);
+        self.text(&origin.id);
+        self.number(origin.version);
+        self.text(&origin.column);
+        self.text(&origin.test);
+        // The same column may be read as another type.
+        if let Value::Tensor(t) = value {
+            self.text(t.dtype().name());
+        }
     }
     fn number(&mut self, v: u64) {
         self.0.update(&v.to_le_bytes());

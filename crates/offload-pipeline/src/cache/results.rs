@@ -2,7 +2,7 @@
 
 use super::{CacheKey, Epochs};
 use crate::admit::Admitted;
-use offload_api::{ApiError, DeviceChoice, ErrorCode, Record};
+use offload_api::{ApiError, DependsOn, DeviceChoice, ErrorCode, Record};
 use offload_core::TenantId;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -120,7 +120,8 @@ impl Results {
         }
         admitted.request().options.cache.unwrap_or_else(|| {
             // BLAKE3 hashes about a gigabyte per second and core.
-            let hash_us = admitted.plan().bytes_in as f64 / 1000.0;
+            let hashed = admitted.plan().bytes_in.saturating_sub(admitted.resident_bytes());
+            let hash_us = hashed as f64 / 1000.0;
             admitted.cpu_us() >= self.config.auto_min_us as f64 && admitted.cpu_us() > 4.0 * hash_us
         })
     }
@@ -132,14 +133,21 @@ impl Results {
     pub fn lookup(&self, admitted: Admitted) -> Result<Lookup, ApiError> {
         let request = admitted.request();
         let tenant = &request.caller.tenant;
-        let depends_on = self.epochs.resolve(tenant, &request.options.depends_on).map_err(|e| {
+        let mut named = request.options.depends_on.clone();
+        named.extend(
+            admitted
+                .origins()
+                .iter()
+                .map(|(_, o)| DependsOn { table: of_dataset(&o.dataset), version: None }),
+        );
+        let depends_on = self.epochs.resolve(tenant, &named).map_err(|e| {
             ApiError::new(ErrorCode::StaleVersion, e.to_string())
                 .with_details(json!({"table": e.table, "asked": e.asked, "current": e.current}))
         })?;
         if !self.wanted(&admitted) {
             return Ok(Lookup::Miss(Missed { admitted, key: None, flight: None }));
         }
-        let key = CacheKey::of(tenant, request.operation, admitted.inputs(), &depends_on);
+        let key = CacheKey::of(tenant, request.operation, admitted.inputs(), admitted.origins(), &depends_on);
         if let Some(found) = self.cache.get(&key)
             && found.expires > Instant::now()
             && found.generation == self.generation(tenant)
@@ -186,6 +194,12 @@ impl Results {
         self.epochs.raise(tenant, table, version)
     }
 
+    /// Drops what was computed from the tenant's dataset of that name. Nothing stale is ever served without it; it
+    /// is for making room, and for trust.
+    pub fn invalidate_dataset(&self, tenant: &TenantId, dataset: &str) {
+        self.epochs.raise(tenant, &of_dataset(dataset), None);
+    }
+
     /// Drops everything of the tenant.
     pub fn invalidate_all(&self, tenant: &TenantId) {
         *self
@@ -206,6 +220,11 @@ impl Results {
             entries: self.cache.len() as u64,
         }
     }
+}
+
+/// The name among the tenant's tables under which a dataset's epoch is kept; no real table begins so.
+fn of_dataset(name: &str) -> String {
+    format!("\0dataset {name}")
 }
 
 /// Whether a result computed there may serve a request that wants it from `choice`.

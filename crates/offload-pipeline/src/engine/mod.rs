@@ -10,8 +10,9 @@ mod flow;
 mod lanes;
 mod standing;
 
-use crate::admit::{AdmitConfig, Gate, Prices, Request};
+use crate::admit::{AdmitConfig, Admitted, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
+use crate::data::Catalog;
 use crate::dispatch::{
     Command, DispatchConfig, Dispatcher, Event, JobId, LaneId, Snapshot, Submission, Time, WaiterId,
 };
@@ -23,7 +24,7 @@ use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
 use offload_api::DeviceChoice;
 use offload_core::device::Device;
-use offload_core::{DeviceNeed, Plan, Registry};
+use offload_core::{DeviceNeed, Registry};
 pub use standing::{Quote, Standing};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -123,7 +124,7 @@ impl Drop for Ticket {
 }
 
 impl Pipeline {
-    /// Starts the lanes and the clock.
+    /// Starts the lanes and the clock. Without a catalog there are no datasets.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -133,6 +134,7 @@ impl Pipeline {
         devices: Vec<Arc<dyn Device>>,
         observer: Arc<dyn Observer>,
         audit: AuditSink,
+        catalog: Option<Arc<Catalog>>,
     ) -> std::io::Result<Arc<Pipeline>> {
         let prices = Arc::new(Prices::new(registry));
         let mut ledger = Ledger::new(config.admit.host_budget_bytes);
@@ -141,7 +143,7 @@ impl Pipeline {
         }
         let place = Places::new(config.strategy, ledger);
         let pipeline = Arc::new_cyclic(|me| Pipeline {
-            gate: Gate::new(config.admit.clone(), Arc::clone(&prices)),
+            gate: Gate::new(config.admit.clone(), Arc::clone(&prices), catalog),
             prices,
             results: Results::new(config.cache.clone()),
             observer,
@@ -230,7 +232,7 @@ impl Pipeline {
     fn enqueue(&self, missed: Missed, waiter: Waiter) -> Ticket {
         let flight = missed.flight();
         let admitted = missed.admitted();
-        let demand = self.demand(admitted.plan(), admitted.cpu_us(), &admitted.request().options.device);
+        let demand = self.demand(admitted);
         let inline = matches!(demand.choice, DeviceChoice::Auto | DeviceChoice::Cpu)
             && demand.cpu_us <= self.config.run.inline_max_us;
         let caller = Arc::clone(&admitted.request().caller);
@@ -259,7 +261,8 @@ impl Pipeline {
         Ticket { pipeline: self.me.clone(), waiter: Some(id) }
     }
 
-    fn demand(&self, plan: &Plan, cpu_us: f64, choice: &DeviceChoice) -> crate::dispatch::Demand {
+    fn demand(&self, admitted: &Admitted) -> crate::dispatch::Demand {
+        let plan = admitted.plan();
         let (device_bytes, device_us) = match plan.device {
             DeviceNeed::CpuOnly(_) => (None, Vec::new()),
             DeviceNeed::Bytes(bytes) => {
@@ -268,11 +271,12 @@ impl Pipeline {
             }
         };
         crate::dispatch::Demand {
-            host_bytes: plan.peak_host_bytes(),
+            // What is resident is there anyway, whether or not the job runs.
+            host_bytes: plan.peak_host_bytes().saturating_sub(admitted.resident_bytes()),
             device_bytes,
-            cpu_us,
+            cpu_us: admitted.cpu_us(),
             device_us,
-            choice: choice.clone(),
+            choice: admitted.request().options.device.clone(),
             locality: None,
             resident_on: None,
         }

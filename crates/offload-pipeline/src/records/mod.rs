@@ -9,7 +9,9 @@
 mod audit;
 mod audit_writer;
 mod callback;
+mod dataset;
 mod key;
+mod segment;
 mod signing;
 mod task;
 mod tenant;
@@ -17,7 +19,9 @@ mod tenant;
 pub use audit::{AUDIT_TEXT_BYTES_MAX, Audit, AuditFilter, AuditRecord};
 pub use audit_writer::{AuditWriter, AuditWriterConfig};
 pub use callback::{Callbacks, DeadCallback, Delivery, DueCallback};
+pub use dataset::{Dataset, DatasetColumn, DatasetSegment, Datasets, check_dataset_name};
 pub use key::{ApiKey, Keys, hash_key};
+pub use segment::{NewColumn, Segments};
 pub use signing::{SigningKey, SigningKeys};
 pub use task::{
     Claim, ClaimRequest, Claimed, Created, EndState, Idempotency, Task, TaskEnd, TaskFilter, TaskRequest,
@@ -78,6 +82,10 @@ pub trait Stores: Send + Sync {
     fn tasks(&self) -> &dyn Tasks;
     /// Who is told of its end.
     fn callbacks(&self) -> &dyn Callbacks;
+    /// What datasets there are.
+    fn datasets(&self) -> &dyn Datasets;
+    /// Their rows.
+    fn segments(&self) -> &dyn Segments;
     /// A number that grows with every change to tenants, keys or signing keys by any process, and with nothing
     /// else. Cheap enough to poll many times a second: whoever caches records drops them when it moved. Read it
     /// *before* reading what is cached, so that a change in between is seen at the next poll.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 fn pipeline(devices: Vec<Arc<dyn Device>>) -> Arc<Pipeline> {
     let registry = Registry::new(made::operations().iter().copied());
-    Pipeline::start(config(), &registry, devices, Arc::new(()), Box::new(|_| ())).unwrap()
+    Pipeline::start(config(), &registry, devices, Arc::new(()), Box::new(|_| ()), None).unwrap()
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

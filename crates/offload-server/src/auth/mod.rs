@@ -8,7 +8,7 @@ mod vault;
 
 pub use directory::{Directory, Identity};
 pub use keys::{KeyRequest, import_key, new_key};
-pub use scopes::{ADMIN, METRICS, known_scopes};
+pub use scopes::{ADMIN, DATASETS, METRICS, known_scopes};
 pub use tokens::{TokenError, Tokens};
 pub use vault::{Vault, VaultError};
 

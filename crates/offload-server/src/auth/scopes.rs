@@ -2,6 +2,8 @@
 
 /// Administration: tenants, keys, audit, devices.
 pub const ADMIN: &str = "gpu:admin";
+/// Reading and writing datasets.
+pub const DATASETS: &str = "gpu:datasets";
 /// Reading metrics from elsewhere than loopback.
 pub const METRICS: &str = "gpu:metrics";
 
@@ -20,7 +22,7 @@ pub fn known_scopes() -> &'static [&'static str] {
         "gpu:transaction",
         "gpu:replication",
         "gpu:custom",
-        "gpu:datasets",
+        DATASETS,
         METRICS,
         ADMIN,
     ]

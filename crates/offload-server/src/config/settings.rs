@@ -18,6 +18,7 @@ pub struct Config {
     pub tasks: Tasks,
     pub callbacks: Callbacks,
     pub store: Store,
+    pub datasets: Datasets,
     pub log: Log,
 }
 
@@ -139,6 +140,16 @@ pub struct Store {
     pub data_dir: String,
     pub seal_key: String,
     pub node: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Datasets {
+    pub memory_bytes: u64,
+    pub max_columns: usize,
+    pub max_rows: u64,
+    pub max_segments: usize,
+    pub max_per_tenant: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

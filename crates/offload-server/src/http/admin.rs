@@ -9,7 +9,7 @@ use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::{ApiError, ErrorCode, Invalid};
 use offload_pipeline::admit::Caller;
-use offload_pipeline::records::{ApiKey, AuditFilter, StoreError, Stores, Tenant};
+use offload_pipeline::records::{ApiKey, AuditFilter, StoreError, Stores, Tenant, check_dataset_name};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -168,17 +168,20 @@ pub async fn update_tenant(
     reply(&exchange, outcome)
 }
 
-/// `DELETE /tenants/{tenant}`, its keys with it.
+/// `DELETE /tenants/{tenant}`, its keys and datasets with it.
 pub async fn delete_tenant(request: HttpRequest, path: Path<String>, state: Data<AppState>) -> HttpResponse {
     let mut exchange = Exchange::begin(&request);
     let outcome = async {
         caller_with(&state, &request, &mut exchange, ADMIN)?;
-        let id = path.into_inner();
+        let id = path.clone();
         stored(&state, move |s| {
             let tenant = s.tenants().get(&id)?.ok_or(StoreError::NotFound)?;
             s.tenants().delete(&id, tenant.revision)
         })
         .await?;
+        let (id, shared) = (path.into_inner(), state.clone());
+        // Whatever fails here is made up for at the next start, before anyone can be that tenant again.
+        blocking(move || shared.catalog.delete_all(&id)).await??;
         Ok((200, json!({"deleted": true})))
     }
     .await;
@@ -318,7 +321,7 @@ pub async fn audit(request: HttpRequest, state: Data<AppState>) -> HttpResponse 
     reply(&exchange, outcome)
 }
 
-/// `DELETE /cache?table=…` or `?all`: of the caller's own tenant.
+/// `DELETE /cache?table=…`, `?dataset=…` or `?all`: of the caller's own tenant.
 pub async fn drop_cache(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
     let mut exchange = Exchange::begin(&request);
     let outcome = drop_results(&state, &request, &mut exchange);
@@ -328,14 +331,21 @@ pub async fn drop_cache(request: HttpRequest, state: Data<AppState>) -> HttpResp
 fn drop_results(state: &AppState, request: &HttpRequest, exchange: &mut Exchange) -> Outcome {
     let caller = caller(state, request, exchange)?;
     let query = Query::<HashMap<String, String>>::from_query(request.query_string())
-        .map_err(|_| Invalid::new("", "the query takes table=<name> or all"))?;
-    let usage =
-        || Err(Invalid::new("", "the query takes either table=<name> or all, and nothing else").into());
+        .map_err(|_| Invalid::new("", "the query takes table=<name>, dataset=<name> or all"))?;
+    let usage = || {
+        Err(Invalid::new("", "the query takes one of table=<name>, dataset=<name> and all, and nothing else")
+            .into())
+    };
     let mut words = query.iter();
     match (words.next(), words.next()) {
         (Some((word, _)), None) if word == "all" => {
             state.pipeline.results().invalidate_all(&caller.tenant);
             Ok((200, json!({"invalidated": "all"})))
+        }
+        (Some((word, name)), None) if word == "dataset" => {
+            check_dataset_name("dataset", name).map_err(|e| store_error(&e))?;
+            state.pipeline.results().invalidate_dataset(&caller.tenant, name);
+            Ok((200, json!({"dataset": name, "invalidated": "dataset"})))
         }
         (Some((word, table)), None) if word == "table" => invalidate_table(state, &caller, table, None),
         _ => usage(),

@@ -82,7 +82,12 @@ pub async fn metrics(request: HttpRequest, state: Data<AppState>) -> HttpRespons
     {
         return exchange.error(e);
     }
-    let text = state.metrics.render(&state.pipeline, state.tasks.running(), state.audit.dropped());
+    let text = state.metrics.render(
+        &state.pipeline,
+        &state.catalog.stats(),
+        state.tasks.running(),
+        state.audit.dropped(),
+    );
     exchange.answer(200, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 

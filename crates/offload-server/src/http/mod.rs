@@ -7,6 +7,7 @@ pub(crate) mod batch;
 mod body;
 mod chunks;
 mod codec;
+mod datasets;
 mod docs;
 mod exchange;
 mod identify;
@@ -98,6 +99,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
             .service(resource!("/tasks/{task}/stream", get => stream::events))
             .service(resource!("/tasks/{task}/ws", get => stream::socket))
             .service(resource!("/dead-letters", get => tasks::dead_letters))
+            .service(resource!("/datasets", get => datasets::list))
+            .service(resource!("/datasets/{name}", get => datasets::describe, put => datasets::put,
+                patch => datasets::change, delete => datasets::delete))
             .service(resource!("/audit", get => admin::audit))
             .service(resource!("/tenants", get => admin::list_tenants, post => admin::create_tenant))
             .service(resource!("/tenants/{tenant}",

@@ -6,6 +6,7 @@ use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
 use offload_pipeline::admit::RateLimiter;
+use offload_pipeline::data::Catalog;
 use offload_pipeline::engine::Pipeline;
 use offload_pipeline::records::AuditWriter;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct AppState {
     pub registry: Arc<Registry>,
     /// The stages.
     pub pipeline: Arc<Pipeline>,
+    /// The datasets.
+    pub catalog: Arc<Catalog>,
     /// Tenants and keys.
     pub directory: Arc<Directory>,
     /// Tokens.

@@ -142,33 +142,44 @@ pub async fn perform<K: Send + 'static>(
     decode: impl FnOnce() -> Result<(Decoded, K), Invalid> + Send + 'static,
 ) -> Result<(K, Outcome), ApiError> {
     // Decoding and hashing a large body takes milliseconds, which this thread's other connections must not wait.
-    let (kept, ticket, outcome) = if bytes > LARGE_BYTES {
+    let (kept, (ticket, outcome)) = if bytes > LARGE_BYTES {
         let shared = state.clone();
-        state.codec.run(move || start(&shared, job, decode)).await??
+        let run = move || decoded(job, decode).map(|(request, kept)| (kept, start(&shared, request)));
+        state.codec.run(run).await??
     } else {
-        start(state, job, decode)?
+        let (request, kept) = decoded(job, decode)?;
+        // Columns that are on the disk, and tests of many rows, take their time as well.
+        let started = if state.pipeline.gate().at_once(&request.caller, &request.inputs) {
+            start(state, request)
+        } else {
+            let shared = state.clone();
+            blocking(move || start(&shared, request)).await?
+        };
+        (kept, started)
     };
     let outcome = outcome.await.map_err(|_| ApiError::new(ErrorCode::Internal, "the job was lost"))?;
     ticket.answered();
     Ok((kept, outcome))
 }
 
-fn start<K>(
-    state: &AppState,
+fn decoded<K>(
     job: Job,
     decode: impl FnOnce() -> Result<(Decoded, K), Invalid>,
-) -> Result<(K, Ticket, oneshot::Receiver<Outcome>), ApiError> {
+) -> Result<(Request, K), ApiError> {
     let (Decoded { style, options, inputs }, kept) = decode()?;
     let Job { caller, operation, id, received } = job;
     if options.callback_url.is_some() {
         return Err(callback_of_no_task());
     }
     let decode = received.elapsed();
-    let request = Request { id, caller, operation, options, style, inputs, received, decode };
+    Ok((Request { id, caller, operation, options, style, inputs, received, decode }, kept))
+}
+
+fn start(state: &AppState, request: Request) -> (Ticket, oneshot::Receiver<Outcome>) {
     let (sender, outcome) = oneshot::channel();
     // A receiver that is gone belongs to a connection that is gone.
     let ticket = state.pipeline.submit(request, Box::new(move |o| drop(sender.send(o))));
-    Ok((kept, ticket, outcome))
+    (ticket, outcome)
 }
 
 /// Who asked for a callback waits for the answer already.

@@ -1,12 +1,15 @@
 //! The stores in memory: for tests, and for a service that may forget.
 
 mod audit;
+mod datasets;
 mod records;
 
 use crate::sqlite::{self, tasks::TaskTables};
 use audit::Trail;
+use datasets::{Catalogue, Pieces};
 use offload_pipeline::records::{
-    ApiKey, Audit, Callbacks, Keys, SigningKey, SigningKeys, StoreError, Stores, Tasks, Tenant, Tenants,
+    ApiKey, Audit, Callbacks, Datasets, Keys, Segments, SigningKey, SigningKeys, StoreError, Stores, Tasks,
+    Tenant, Tenants,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +21,8 @@ pub struct MemoryStores {
     trail: Arc<Mutex<Trail>>,
     /// In SQLite as well, without a file: their queries are what is worth testing.
     tasks: Arc<TaskTables>,
+    catalogue: Arc<Mutex<Catalogue>>,
+    pieces: Arc<Mutex<Pieces>>,
 }
 
 #[derive(Default)]
@@ -38,6 +43,8 @@ impl MemoryStores {
         Ok(MemoryStores {
             state: Arc::default(),
             trail: Arc::default(),
+            catalogue: Arc::default(),
+            pieces: Arc::default(),
             tasks: Arc::new(sqlite::tasks_in_memory()?),
         })
     }
@@ -74,6 +81,14 @@ impl Stores for MemoryStores {
 
     fn callbacks(&self) -> &dyn Callbacks {
         &*self.tasks
+    }
+
+    fn datasets(&self) -> &dyn Datasets {
+        self
+    }
+
+    fn segments(&self) -> &dyn Segments {
+        self
     }
 
     fn change_counter(&self) -> Result<u64, StoreError> {

@@ -1,11 +1,12 @@
-//! The embedded stores: three SQLite databases in a data directory.
+//! The embedded stores: SQLite databases and files in a data directory.
 //!
-//! `state.db` has tenants, keys and signing keys, `tasks.db` tasks and callbacks; both are on the disk before a call
-//! returns. `audit.db` is apart
+//! `state.db` has tenants, keys and signing keys, `tasks.db` tasks and callbacks, and `datasets.db` says what datasets
+//! there are, whose rows are in files beside it; all three are on the disk before a call returns. `audit.db` is apart
 //! because it is large, may be deleted, and trades the last moments before a power cut for speed.
 
 mod audit;
 mod database;
+mod datasets;
 mod directory;
 mod keys;
 mod schema;
@@ -13,8 +14,11 @@ mod signing;
 pub(crate) mod tasks;
 mod tenants;
 
+use crate::segments::{MapFile, SegmentFiles};
 use database::Database;
-use offload_pipeline::records::{Audit, Callbacks, Keys, SigningKeys, StoreError, Stores, Tasks, Tenants};
+use offload_pipeline::records::{
+    Audit, Callbacks, Datasets, Keys, Segments, SigningKeys, StoreError, Stores, Tasks, Tenants,
+};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -53,6 +57,8 @@ pub struct DataDir {
     state: Database,
     tasks: TaskTables,
     audit: Database,
+    datasets: Database,
+    segments: SegmentFiles,
     /// Held for the lock on it, which the system releases when the process ends, however it ends.
     _lock: Option<File>,
 }
@@ -61,6 +67,12 @@ impl DataDir {
     /// Opens the directory, made if need be, for administration: beside a server or without one.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::open_with(path, false)
+    }
+
+    /// Reads columns of datasets in place, through `map`, rather than into memory.
+    pub fn mapping(mut self, map: MapFile) -> Self {
+        self.segments.map_with(map);
+        self
     }
 
     /// Opens the directory, made if need be, for a server. [`OpenError::InUse`] if there is a server already.
@@ -91,6 +103,8 @@ impl DataDir {
             state: open("state.db", &schema::STATE)?,
             tasks: TaskTables::new(open("tasks.db", &schema::TASKS)?),
             audit: open("audit.db", &schema::AUDIT)?,
+            datasets: open("datasets.db", &schema::DATASETS)?,
+            segments: SegmentFiles::new(path.join("datasets")),
             _lock: lock,
         })
     }
@@ -119,6 +133,14 @@ impl Stores for DataDir {
 
     fn callbacks(&self) -> &dyn Callbacks {
         &self.tasks
+    }
+
+    fn datasets(&self) -> &dyn Datasets {
+        self
+    }
+
+    fn segments(&self) -> &dyn Segments {
+        &self.segments
     }
 
     fn change_counter(&self) -> Result<u64, StoreError> {

@@ -15,6 +15,10 @@ pub(super) const AUDIT: Spec = Spec { migrations: &[AUDIT_1], durable: false };
 /// Tasks, what they run and what came of it, and callbacks. Apart from the others because of its size and its writes.
 pub(crate) const TASKS: Spec = Spec { migrations: &[TASKS_1], durable: true };
 
+/// Datasets, apart from their rows. `gone` has the last version of names that were deleted, so that no version of a
+/// name is given twice; of those that were deleted long ago only the highest is kept, by tenant, in `floors`.
+pub(super) const DATASETS: Spec = Spec { migrations: &[DATASETS_1], durable: true };
+
 const STATE_1: &str = "
 CREATE TABLE changes (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -156,5 +160,33 @@ CREATE INDEX callbacks_by_task ON callbacks (task_id);
 CREATE TABLE webhook_secrets (
     tenant_id TEXT PRIMARY KEY,
     sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+const DATASETS_1: &str = "
+CREATE TABLE datasets (
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    key TEXT,
+    columns TEXT NOT NULL,
+    segments TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gone (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    UNIQUE (tenant_id, name)
+) STRICT;
+
+CREATE TABLE floors (
+    tenant_id TEXT PRIMARY KEY,
+    version INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

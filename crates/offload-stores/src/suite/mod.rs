@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod callbacks;
+pub mod datasets;
 pub mod hostile;
 pub mod keys;
 pub mod nodes;
@@ -71,6 +72,14 @@ macro_rules! store_suite {
                 a_delivery_is_tried_until_it_is_recorded,
                 a_callback_that_is_given_up_is_a_dead_letter,
                 a_tenant_has_one_secret,
+            }
+            datasets {
+                created_datasets_are_read_back,
+                a_change_needs_the_current_version,
+                versions_never_come_back,
+                paging_is_stable_under_inserts,
+                concurrent_changes_have_one_winner,
+                segments_are_read_as_they_were_written,
             }
             hostile {
                 texts_are_kept_or_refused,

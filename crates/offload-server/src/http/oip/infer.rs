@@ -85,7 +85,11 @@ struct Request {
     pointers: Vec<(String, String)>,
 }
 
-fn head_bytes(request: &HttpRequest) -> Result<Option<usize>, ApiError> {
+/// How many bytes of the body are its head; none when no tensor is behind it.
+///
+/// # Errors
+/// When the header is no number.
+pub fn head_bytes(request: &HttpRequest) -> Result<Option<usize>, ApiError> {
     let Some(value) = request.headers().get(HEAD_LENGTH) else { return Ok(None) };
     let number = value.to_str().ok().filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
     number

@@ -3,6 +3,8 @@
 mod about;
 mod infer;
 
+pub(super) use infer::head_bytes;
+
 use super::exchange;
 use actix_web::web;
 

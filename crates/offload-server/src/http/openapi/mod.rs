@@ -1,6 +1,7 @@
 //! `openapi.json`, generated from the registry and the error table.
 
 mod admin;
+mod datasets;
 mod document;
 mod inference;
 mod service;
@@ -49,6 +50,7 @@ pub fn document(registry: &Registry) -> Json {
     service::shared_schemas(&mut d);
     workloads::batch(&mut d);
     inference::paths(&mut d, registry);
+    datasets::add(&mut d);
     tasks::paths(&mut d);
     service::service_paths(&mut d);
     admin::admin_schemas(&mut d);

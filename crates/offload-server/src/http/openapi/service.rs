@@ -52,8 +52,8 @@ pub(super) fn shared_schemas(d: &mut Document) {
         "CostModel": answer(json!({"operations": list(&reference("Cost"))}), &[]),
         "Invalidation": request(&["table"], json!({"table": table, "version": nullable(up_to(i64::MAX as u64))})),
         "TableVersion": answer(json!({"table": text(), "version": long()}), &[]),
-        "Dropped": answer(json!({"table": text(), "version": long(), "invalidated": text()}),
-                          &["table", "version", "invalidated"]),
+        "Dropped": answer(json!({"table": text(), "version": long(), "dataset": text(), "invalidated": text()}),
+                          &["table", "version", "dataset", "invalidated"]),
     });
     d.add(schemas);
 }
@@ -90,9 +90,10 @@ pub(super) fn service_paths(d: &mut Document) {
     }
     let table = json!({"type": "string", "minLength": 1, "maxLength": 256});
     let call = json!({"operationId": "drop_cache", "tags": ["cache"],
-        "summary": "Drops the caller's cached results: of a table, or all",
-        "description": "One of `table` and `all` must be there; `all` needs no value.",
-        "parameters": [parameter("query", "table", &table), parameter("query", "all", &text())]});
+        "summary": "Drops the caller's cached results: of a table, of a dataset, or all",
+        "description": "One of `table`, `dataset` and `all` must be there; `all` needs no value.",
+        "parameters": [parameter("query", "table", &table), parameter("query", "dataset", &text()),
+                       parameter("query", "all", &text())]});
     d.call(("/cache", "delete"), call, (200, reference("Dropped")), &[COMMON, &[ErrorCode::InvalidRequest]]);
     let call = json!({"operationId": "invalidate", "tags": ["cache"], "summary": "A table of the caller has changed",
                       "requestBody": body(&reference("Invalidation"))});
