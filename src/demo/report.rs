@@ -31,6 +31,17 @@ impl Row {
         Row { what: what.into(), answer: answer.into(), time: time(micros), place: places(calls), right }
     }
 
+    /// What went over HTTP: the place is told, and the time is the caller's.
+    pub(super) fn told(
+        what: impl Into<String>,
+        right: bool,
+        answer: impl Into<String>,
+        micros: u64,
+        place: impl Into<String>,
+    ) -> Row {
+        Row { what: what.into(), answer: answer.into(), time: time(micros), place: place.into(), right }
+    }
+
     /// A refusal that was to be expected.
     pub(super) fn refused(
         what: impl Into<String>,

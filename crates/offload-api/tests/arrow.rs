@@ -9,7 +9,8 @@ use arrow_array::{
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{Field as ArrowField, Schema as ArrowSchema};
-use offload_api::arrow::{Column, columns, decode_request, encode};
+use offload_api::Column;
+use offload_api::arrow::{columns, decode_request, encode};
 use offload_api::{
     DType, Elem, Field, Invalid, Kind, Layout, Matches, Memory, Record, Schema, Source, Tensor, Value,
 };
@@ -123,9 +124,9 @@ fn integers_bits_times_and_texts_are_read() {
         one("x", Arc::clone(&texts)),
         stream(&[texts.slice(0, 2), texts.slice(2, 2)].map(|a| batch(vec![("x", a)]))),
     ] {
-        let Some((_, Column::Texts(got))) = read(body).expect("good").pop() else { panic!("no texts") };
+        let Some((_, Column::Text(got))) = read(body).expect("good").pop() else { panic!("no texts") };
         assert_eq!(got.iter().collect::<Vec<_>>(), ["a", "", "üb", "c"]);
-        assert_eq!((got.len(), got.offsets(), got.bytes()), (4, &[0, 1, 1, 4, 5][..], "aübc".as_bytes()));
+        assert_eq!((got.len(), got.offsets(), got.all_bytes()), (4, &[0, 1, 1, 4, 5][..], "aübc".as_bytes()));
     }
 }
 

@@ -84,6 +84,14 @@ impl GpuClient {
         self.json(reqwest::Method::GET, &format!("/api/v1/tasks/{id}"), None).await
     }
 
+    /// What a path of the service answers, the result of a task say.
+    ///
+    /// # Errors
+    /// What the service answered, or why it did not.
+    pub async fn get(&self, path: &str) -> Result<Json, ClientError> {
+        self.json(reqwest::Method::GET, path, None).await
+    }
+
     /// Cancels a task.
     ///
     /// # Errors

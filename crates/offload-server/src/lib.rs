@@ -5,6 +5,7 @@ pub mod auth;
 pub mod callbacks;
 pub mod config;
 pub mod echo;
+pub mod embedded;
 pub mod http;
 mod metrics;
 pub mod serve;

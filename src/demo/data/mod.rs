@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 const DIABETES: &str = include_str!("diabetes.csv");
 const DIGITS: &str = include_str!("digits.txt");
+const LABELS: &str = include_str!("digits_labels.txt");
 const REFERENCE: &str = include_str!("reference.json");
 
 /// Numbers in rows and columns.
@@ -70,6 +71,16 @@ impl Table {
         self.by_row(|row| [&[1.0], row].concat())
     }
 
+    /// The rows one by one.
+    pub(super) fn rows(&self) -> Vec<&[f64]> {
+        self.values.chunks_exact(self.columns).collect()
+    }
+
+    /// The sum of the squares of all values.
+    pub(super) fn sum_of_squares(&self) -> f64 {
+        self.values.iter().map(|v| v * v).sum()
+    }
+
     /// The table as a matrix.
     pub(super) fn tensor(&self) -> Option<Tensor> {
         Tensor::new(vec![self.rows, self.columns], self.values.clone())
@@ -89,6 +100,8 @@ pub(super) struct Reference {
     pub(super) shares: Vec<f64>,
     /// The variance of all pixels together.
     pub(super) total_variance: f64,
+    /// Digits after the first 1,198 that `KNeighborsClassifier(5)` of those labels rightly.
+    pub(super) right_digits: usize,
 }
 
 /// Everything the demo reads.
@@ -102,6 +115,8 @@ pub(super) struct Data {
     pub(super) progression: Table,
     /// The 64 pixels of each of 1,797 digits.
     pub(super) digits: Table,
+    /// Which digit each of them is.
+    pub(super) labels: Vec<usize>,
     /// What the answers are compared with.
     pub(super) reference: Reference,
 }
@@ -123,6 +138,7 @@ impl Data {
             measurements,
             progression: Table::of(progression)?,
             digits: Table::of(DIGITS.lines().map(pixels).collect::<Result<_, _>>()?)?,
+            labels: labels()?,
             reference: reference()?,
         })
     }
@@ -142,6 +158,17 @@ fn pixels(line: &str) -> Result<Vec<f64>, String> {
     line.chars().map(|c| c.to_digit(17).map(f64::from).ok_or_else(|| format!("{c} is no pixel"))).collect()
 }
 
+/// The digits, one character each.
+fn labels() -> Result<Vec<usize>, String> {
+    let digit = |c: char| c.to_digit(10).map(|d| d as usize).ok_or_else(|| format!("{c} is no digit"));
+    let labels = LABELS.trim_end().chars().map(digit).collect::<Result<Vec<_>, _>>()?;
+    if labels.len() == DIGITS.lines().count() {
+        Ok(labels)
+    } else {
+        Err(format!("there are {} labels", labels.len()))
+    }
+}
+
 fn reference() -> Result<Reference, String> {
     let json: Json = serde_json::from_str(REFERENCE).map_err(|e| e.to_string())?;
     let at = |pointer: &str| json.pointer(pointer).ok_or_else(|| format!("the reference has no {pointer}"));
@@ -158,6 +185,7 @@ fn reference() -> Result<Reference, String> {
         inflation: many("/diabetes/inflation")?,
         shares: many("/digits/explained_variance_ratio")?,
         total_variance: one("/digits/total_variance")?,
+        right_digits: one("/digits/right_of_599_by_5_nearest")? as usize,
     })
 }
 

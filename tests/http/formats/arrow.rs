@@ -2,7 +2,8 @@
 
 use crate::service::Service;
 use crate::wire::Reply;
-use offload_api::arrow::{Column, MEDIA_TYPE, columns, encode};
+use offload_api::Column;
+use offload_api::arrow::{MEDIA_TYPE, columns, encode};
 use offload_api::{Memory, Record, Tensor, Value};
 use serde_json::json;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ fn read(reply: &Reply) -> Vec<(String, Tensor)> {
     let body: Arc<dyn Memory> = Arc::new(reply.body.clone());
     let tensor = |(name, column)| match column {
         Column::Tensor(t) => (name, t),
-        Column::Texts(_) => panic!("{name} is text"),
+        Column::Text(_) => panic!("{name} is text"),
     };
     columns(&body).expect("streams").into_iter().map(tensor).collect()
 }
