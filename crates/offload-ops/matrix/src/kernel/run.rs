@@ -209,7 +209,8 @@ mod tests {
                 longest as f64 / 1e6
             );
             println!("{line}");
-            if looks < 100 || share > 0.15 {
+            // One for each column of the reduction at least, whose panels would be short enough at this extent.
+            if looks < extent as u64 || share > 0.15 {
                 coarse.push(line);
             }
         }
