@@ -59,7 +59,8 @@ fn graphs_without_edges_are_graphs() {
 fn a_dataset_stands_for_its_columns() {
     let g = decoded(r#"{"dataset":"deps","version":3,"directed":false,"nodes":[1]}"#);
     for (entry, column) in [(SRC, "src"), (DST, "dst"), (WEIGHT, "weight")] {
-        let of = DatasetRef { dataset: "deps".into(), column: Some(column.into()), version: Some(3), test: None };
+        let of =
+            DatasetRef { dataset: "deps".into(), column: Some(column.into()), version: Some(3), test: None };
         assert_eq!(g.get(entry), Some(&Value::Tensor(Source::Dataset(of))));
         assert_eq!(columns(entry).unwrap().names[0], column);
     }

@@ -156,7 +156,8 @@ fn data_in_the_head_is_flat_or_nested() {
 fn a_column_of_a_dataset_stands_for_a_tensor() {
     let parameters = json!({"parameters": {"dataset": "docs", "column": "embedding", "version": 7}});
     let infer = json_body(&one(input("a", "FP32", json!([]), parameters))).expect("good");
-    let want = DatasetRef { dataset: "docs".into(), column: Some("embedding".into()), version: Some(7) };
+    let want =
+        DatasetRef { dataset: "docs".into(), column: Some("embedding".into()), version: Some(7), test: None };
     assert_eq!(infer.inputs.get("a"), Some(&Value::Tensor(Source::Dataset(want))));
     let bare = json!({"inputs": [{"name": "a", "parameters": {"dataset": "docs"}}]});
     assert!(json_body(&bare).is_ok());

@@ -59,10 +59,11 @@ fn sines(n: usize) -> Dense {
     Dense::from(n, n, |i, j| f * (((i + 1) * (j + 1) % (2 * (n + 1))) as f64 * step).sin())
 }
 
-/// A second one, by turning the rows of the first.
+/// A second one, by the rows of the first in another order, some turned. 11 must not divide `n`.
 fn shuffled(n: usize) -> Dense {
+    assert!(n % 11 != 0, "rows would repeat");
     let s = sines(n);
-    Dense::from(n, n, |i, j| s.at[(i * 7 + 3) % n * n + j] * if i % 3 == 0 { -1.0 } else { 1.0 })
+    Dense::from(n, n, |i, j| s.at[(i * 11 + 3) % n * n + j] * if i % 3 == 0 { -1.0 } else { 1.0 })
 }
 
 fn output(op: &dyn AnyOperation, a: &Dense, more: &[(&'static str, Value<Tensor>)]) -> Record<Tensor> {

@@ -196,6 +196,7 @@ mod tests {
     #[test]
     fn a_spectrum_is_computed_in_many_small_pieces() {
         let extent = std::env::var("LOOKS_EXTENT").ok().and_then(|n| n.parse().ok()).unwrap_or(640);
+        let mut coarse = Vec::new();
         for (name, op, inputs) in jobs(extent) {
             let (looks, longest, all) = in_one_thread(|| {
                 looks::count(|| {
@@ -203,12 +204,16 @@ mod tests {
                 })
             });
             let share = longest as f64 / all as f64;
-            println!(
+            let line = format!(
                 "{name}: {looks} looks, longest {:.1} ms, {share:.3} of the whole",
                 longest as f64 / 1e6
             );
-            assert!(looks >= 100, "{name}: {looks} looks");
-            assert!(share <= 0.15, "{name}: {share} of the work lies between two looks");
+            println!("{line}");
+            // One for each column of the reduction at least, whose panels would be short enough at this extent.
+            if looks < extent as u64 || share > 0.15 {
+                coarse.push(line);
+            }
         }
+        assert!(coarse.is_empty(), "too much lies between two looks: {coarse:#?}");
     }
 }

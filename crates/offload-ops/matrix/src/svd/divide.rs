@@ -290,3 +290,91 @@ fn join<T: Real>(
         run.product(to_lower, faer::Accum::Replace, u_lower.as_ref(), lower, T::ONE)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offload_core::Context;
+
+    /// Bidiagonal matrices of 90 rows, whose merges leave all, some or none of the columns to the secular function.
+    fn matrices() -> Vec<(&'static str, Vec<f64>, Vec<f64>)> {
+        let n = 90;
+        let wave = |i: usize, step: usize| ((i * step % 61) as f64 - 30.0) / 31.0;
+        let of = |f: &dyn Fn(usize) -> f64, len: usize| (0..len).map(f).collect::<Vec<f64>>();
+        vec![
+            ("the identity", vec![1.0; n], vec![0.0; n - 1]),
+            ("minus the identity", vec![-1.0; n], vec![0.0; n - 1]),
+            ("zero", vec![0.0; n], vec![0.0; n - 1]),
+            ("a shift", vec![0.0; n], vec![-1.0; n - 1]),
+            ("two of each", of(&|i| (1 + i / 2) as f64 / 45.0, n), vec![0.0; n - 1]),
+            ("constant", vec![-1.0; n], vec![1.0; n - 1]),
+            ("waves", of(&|i| wave(i, 17), n), of(&|i| wave(i, 23), n - 1)),
+            ("graded", of(&|i| 0.6f64.powi(i as i32), n), of(&|i| -0.6f64.powi(i as i32), n - 1)),
+            (
+                "a negative row between",
+                of(&|i| if i == n / 2 { -0.5 } else { 1.0 }, n),
+                of(&|i| if i == n / 2 { -1e-3 } else { 1e-17 }, n - 1),
+            ),
+        ]
+    }
+
+    fn off<T: Real>(a: &Mat<T>, b: impl Fn(usize, usize) -> f64) -> f64 {
+        let mut most = 0.0f64;
+        for j in 0..a.ncols() {
+            for i in 0..a.nrows() {
+                let difference = (a[(i, j)].wide() - b(i, j)).abs();
+                most = if difference.is_nan() { f64::NAN } else { most.max(difference) };
+            }
+        }
+        most
+    }
+
+    fn holds<T: Real>(name: &str, d: &[f64], e: &[f64], columns: usize) {
+        let n = d.len();
+        let ctx = Context::default();
+        let run = Run::part(&ctx, 1);
+        let mut e = e.to_vec();
+        e.resize(columns - 1, -0.25);
+        let given = Mat::<T>::from_fn(n, columns, |i, j| {
+            T::narrow(if i == j {
+                d[i]
+            } else if i + 1 == j {
+                e[i]
+            } else {
+                0.0
+            })
+        });
+        let (mut u, mut v) = (Mat::<T>::zeros(n, n), Mat::<T>::zeros(columns, columns));
+        let mut values = d.to_vec();
+        decompose(&run, &mut values, &e, Some(u.as_mut()), v.as_mut()).unwrap();
+        let what = format!("{name}, {n} by {columns}");
+        let tolerance = 64.0 * T::EPS;
+        let middle = u.transpose() * &given * &v;
+        let error = off(&middle, |i, j| if i == j { values[i] } else { 0.0 });
+        assert!(error <= tolerance, "{what}: off by {error:e}");
+        assert!(values.iter().all(|&s| s >= 0.0), "{what}: {values:?}");
+        for q in [&u, &v] {
+            let error = off(&(q.transpose() * q), |i, j| f64::from(i == j));
+            assert!(error <= tolerance, "{what}: {error:e} from orthogonal");
+        }
+        // The values alone are the same.
+        let mut alone = d.to_vec();
+        let mut ends = Mat::<T>::zeros(2, columns);
+        decompose(&run, &mut alone, &e, None, ends.as_mut()).unwrap();
+        values.sort_by(f64::total_cmp);
+        alone.sort_by(f64::total_cmp);
+        for (x, y) in values.iter().zip(&alone) {
+            assert!((x - y).abs() <= tolerance, "{what}: {x:e} and {y:e}");
+        }
+    }
+
+    #[test]
+    fn the_vectors_make_every_bidiagonal_matrix_diagonal() {
+        for (name, d, e) in matrices() {
+            for columns in [d.len(), d.len() + 1] {
+                holds::<f64>(name, &d, &e, columns);
+                holds::<f32>(name, &d, &e, columns);
+            }
+        }
+    }
+}
