@@ -18,6 +18,7 @@ import fuzz
 import generated
 import inference
 import tokens
+import webhooks
 from service import Service
 from tally import Tally
 
@@ -28,6 +29,7 @@ SUITES = {
     "numpy": agreement.run,
     "tritonclient": inference.run,
     "pyarrow": columns.run,
+    "standardwebhooks": webhooks.run,
     "client": generated.run,
     # Last, because it changes what is stored.
     "schemathesis": fuzz.run,

@@ -73,34 +73,119 @@ fn tokens_and_submissions_are_as_printed() {
     assert!(is_count(&envelope["gpu_time_us"]) && is_count(&envelope["total_time_us"]), "{envelope}");
 }
 
-/// The design's batch names three families. Those that this version does not have answer `unknown_operation` in
-/// their place, and do not spoil the others.
+/// The graph of the design's example.
+const GRAPH: &str = r#"{
+    "nodes": [0, 1, 2, 3],
+    "edges": [[0, 1, 1.0], [0, 2, 4.0], [1, 3, 2.0], [2, 3, 1.0]]
+  }"#;
+
+/// What the design leaves out of its batch (`{...}`) is what it prints for each of the three elsewhere.
 #[test]
 fn the_printed_batch_answers_item_by_item() {
     let service = with_the_designs_key(&[]);
     let token = service.token(KEY);
-    let body = r#"{
+    let body = format!(
+        r#"{{
   "workloads": [
-    {"type": "matrix", "operation": "multiply", "inputs": {"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]}},
-    {"type": "graph", "operation": "shortest_path", "inputs": {"start": 0, "end": 3}},
-    {"type": "vector", "operation": "similarity", "inputs": {"a": [1, 0], "b": [0, 1]}}
+    {{"type": "matrix", "operation": "multiply", "inputs": {{"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]}}}},
+    {{"type": "graph", "operation": "shortest_path", "inputs": {{"graph": {GRAPH}, "start": 0, "end": 3}}}},
+    {{"type": "vector", "operation": "similarity",
+      "inputs": {{"queries": [[1, 0]], "corpus": [[0, 1], [2, 0]], "metric": "cosine", "top_k": 1}}}}
   ],
   "priority": "medium"
-}"#;
+}}"#
+    );
     let headers = [("Authorization", &*format!("Bearer {token}"))];
     let answer = service.call("POST", "/api/v1/workloads/batch", &headers, body.as_bytes()).expect(200);
     assert!(is_count(&answer["total_time_us"]), "{answer}");
     let results = answer["results"].as_array().expect("a list");
     assert_eq!(results.len(), 3);
     assert_within(&results[0], &json!({"index": 0, "result": [[19, 22], [43, 50]]}));
-    assert!(is_count(&results[0]["gpu_time_us"]), "{answer}");
-    let catalogue = service.ask("GET", "/api/v1/operations").expect(200).to_string();
-    for (index, path) in [(1, "workloads/graph/shortest_path"), (2, "workloads/vector/similarity")] {
-        assert_eq!(results[index]["index"], index);
-        if !catalogue.contains(path) {
-            assert_eq!(results[index]["error"]["error"], "unknown_operation", "{answer}");
-        }
+    assert_within(&results[1], &json!({"index": 1, "result": {"path": [0, 1, 3], "distance": 3}}));
+    assert_within(
+        &results[2]["result"],
+        &json!({"results": [{"query_idx": 0, "matches": [{"idx": 1, "score": 1}]}]}),
+    );
+    for (index, result) in results.iter().enumerate() {
+        assert_eq!(result["index"], index);
+        assert!(is_count(&result["gpu_time_us"]), "{answer}");
     }
+}
+
+#[test]
+fn graphs_and_vectors_are_answered_as_printed() {
+    let service = with_the_designs_key(&[]);
+    let bearer = format!("Bearer {}", service.token(KEY));
+    let post = |path: &str, body: &str| {
+        service.call("POST", path, &[("Authorization", bearer.as_str())], body.as_bytes()).expect(200)
+    };
+    let path = post(
+        "/api/v1/workloads/graph/shortest_path",
+        &format!(
+            r#"{{
+  "graph": {GRAPH},
+  "start": 0,
+  "end": 3,
+  "algorithm": "dijkstra"
+}}"#
+        ),
+    );
+    assert_within(&path, &json!({"path": [0, 1, 3], "distance": 3.0}));
+    assert!(is_count(&path["gpu_time_us"]), "{path}");
+
+    let found = post(
+        "/api/v1/workloads/vector/batch_similarity",
+        r#"{
+  "queries": [[0.1, 0.2, 0.2], [0.3, 0.4, 0.0]],
+  "corpus": [[3, 4, 0], [1, 2, 2], [-1, -2, -2]],
+  "metric": "cosine",
+  "top_k": 2
+}"#,
+    );
+    let results = found["results"].as_array().expect("a list");
+    for (query, (result, best)) in results.iter().zip([1, 0]).enumerate() {
+        assert_eq!(
+            (&result["query_idx"], result["matches"].as_array().map(Vec::len)),
+            (&json!(query), Some(2))
+        );
+        assert_eq!(result["matches"][0]["idx"], best);
+        assert!(result["matches"][0]["score"].as_f64().is_some_and(|s| (s - 1.0).abs() < 1e-6), "{found}");
+    }
+    assert_eq!(results.len(), 2);
+    assert!(is_count(&found["gpu_time_us"]), "{found}");
+}
+
+/// The submission, the states on the way, the events and the end of the design's asynchronous flow. Its callback goes
+/// to a host that is not there.
+#[test]
+fn tasks_are_promised_followed_and_ended_as_printed() {
+    let service = with_the_designs_key(&[]);
+    let bearer = format!("Bearer {}", service.token(KEY));
+    let headers = [("Authorization", bearer.as_str())];
+    let body = r#"{
+  "inputs": {"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]},
+  "priority": "medium",
+  "callback_url": "https://heliosdb.example.com/gpu/callback"
+}"#;
+    let promise = service
+        .call("POST", "/api/v1/workloads/matrix/multiply/async", &headers, body.as_bytes())
+        .expect(202);
+    assert_eq!(promise["status"], "queued");
+    let id = promise["task_id"].as_str().filter(|id| id.starts_with("task_")).expect("a task");
+    assert!(is_count(&promise["estimated_completion_ms"]) && is_count(&promise["position_in_queue"]));
+    let stream = service.call("GET", &format!("/api/v1/tasks/{id}/stream"), &headers, b"");
+    let events: Vec<Json> = stream
+        .text()
+        .lines()
+        .filter_map(|l| l.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).expect("json"))
+        .collect();
+    assert!(events.iter().all(|e| e["status"].is_string() && e["progress"].is_number()), "{events:?}");
+    let end = json!({"task_id": id, "status": "completed", "result": [[19, 22], [43, 50]]});
+    assert_within(events.last().expect("an event"), &end);
+    let task = service.call("GET", &format!("/api/v1/tasks/{id}"), &headers, b"").expect(200);
+    assert_within(&task, &end);
+    assert!(is_count(&task["gpu_time_us"]) && task["progress"] == 1.0, "{task}");
 }
 
 /// The sample `name{labels} value` with at least these labels.

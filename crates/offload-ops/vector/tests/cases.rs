@@ -42,7 +42,7 @@ fn a_wrong_answer_is_noticed() {
 
 /// The first output that can be told from a wrong one, wrong.
 fn spoil(outputs: &mut Record<Tensor>) -> Option<(&'static str, Value)> {
-    for name in ["score", "error", "results", "matches"] {
+    for name in ["score", "distortion", "results", "matches"] {
         match outputs.get(name) {
             Some(Value::Tensor(t)) => {
                 let mut values = t.as_slice::<f64>()?.to_vec();

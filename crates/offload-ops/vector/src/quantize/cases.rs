@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ("codes", exact(&[3, 2], &[0.0, 0.0, 51.0, 0.0, 255.0, 0.0], DType::U8)),
                 ("scale", exact(&[2], &[1.0, 0.0], DType::F32)),
                 ("offset", exact(&[2], &[0.0, 5.0], DType::F32)),
-                ("error", number(0.0)),
+                ("distortion", number(0.0)),
             ]),
             Tolerance::EXACT,
         ),
@@ -48,14 +48,14 @@ pub(super) fn cases() -> Vec<Case> {
                     ),
                 ),
                 // Column 0: 1 and 3 about 2; column 8: 7 and 5 about 6.
-                ("error", number(2.0)),
+                ("distortion", number(2.0)),
             ]),
             Tolerance::new(0.0, 1e-15),
         ),
         known(
             "as many centroids as rows",
             by(&four, "pq").with("m", Value::Int(1)),
-            outputs(&[("error", number(0.0))]),
+            outputs(&[("distortion", number(0.0))]),
             Tolerance::EXACT,
         ),
         refused("groups that do not divide", by(&x, "pq").with("m", Value::Int(3)), Expect::Rejected("m")),
@@ -75,7 +75,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(known(
             &format!("no rows, {method}"),
             empty,
-            outputs(&[("error", number(0.0))]),
+            outputs(&[("distortion", number(0.0))]),
             Tolerance::EXACT,
         ));
     }
@@ -96,7 +96,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn error(outputs: &Record<Tensor>) -> Result<f64, String> {
-    let t = output(outputs, "error")?;
+    let t = output(outputs, "distortion")?;
     t.as_slice::<f64>().and_then(|x| x.first().copied()).ok_or_else(|| "no error".into())
 }
 

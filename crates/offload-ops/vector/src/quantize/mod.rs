@@ -100,7 +100,7 @@ impl Operation for Quantize {
                 field("scale", "`int8`: what a step of the code is worth, `[d]`.", real(1, 1), false),
                 field("offset", "`int8`: what the code 0 means, `[d]`.", real(1, 1), false),
                 field(
-                    "error",
+                    "distortion",
                     "The mean over the rows of the square of the distance between a vector and what its code means.",
                     number,
                     true,
@@ -128,7 +128,7 @@ impl Operation for Quantize {
                 vec![codes(p.m), ("codebook", of(&[p.m, p.centroids(n), p.each]))]
             }
         };
-        outputs.push(("error", TensorSpec::new(DType::F64, [])));
+        outputs.push(("distortion", TensorSpec::new(DType::F64, [])));
         let bytes_out = outputs.iter().fold(0u64, |sum, (_, s)| sum.saturating_add(s.bytes()));
         Ok(Plan {
             work,

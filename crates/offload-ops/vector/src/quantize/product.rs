@@ -94,7 +94,7 @@ pub(super) fn codes<T: Real>(
     Ok(Record::new()
         .with("codes", tensor(&[n, p.m], codes))
         .with("codebook", tensor(&[p.m, k, p.each], codebook))
-        .with("error", mean(error, n)))
+        .with("distortion", mean(error, n)))
 }
 
 /// The rows that centroids are trained on: all, or some of each stretch.

@@ -83,7 +83,7 @@ pub(super) fn bytes<T: Real>(
         .with("codes", tensor(&[n, d], codes))
         .with("scale", tensor(&[d], scale))
         .with("offset", tensor(&[d], offset))
-        .with("error", mean(errors.iter().sum(), n)))
+        .with("distortion", mean(errors.iter().sum(), n)))
 }
 
 /// A bit for each component, the lowest first in each byte: whether it is above zero.
@@ -144,5 +144,5 @@ pub(super) fn bits<T: Real>(
     Ok(Record::new()
         .with("codes", tensor(&[n, width], codes))
         .with("codebook", tensor(&[2, d], codebook))
-        .with("error", mean(errors.iter().sum(), n)))
+        .with("distortion", mean(errors.iter().sum(), n)))
 }
