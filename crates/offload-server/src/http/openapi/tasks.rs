@@ -75,7 +75,7 @@ pub(super) fn paths(d: &mut Document) {
         );
     }
     let one = json!([parameter("path", "task", &text())]);
-    let limit = json!({"type": "integer", "minimum": 0, "maximum": 1_000_000});
+    let limit = json!({"type": "integer", "minimum": 0, "description": "taken as 1 to 1000"});
     let paging = [parameter("query", "cursor", &text()), parameter("query", "limit", &limit)];
     let status = json!({"type": "string",
                         "enum": ["queued", "running", "completed", "failed", "cancelled", "dead_letter"]});

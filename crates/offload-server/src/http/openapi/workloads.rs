@@ -46,7 +46,9 @@ impl Document {
             let flat = self.schema(&format!("{name}FlatAnswer"), with_meta(outputs));
             let envelope = with_meta(answer(json!({"result": result}), &[]));
             let envelope = self.schema(&format!("{name}EnvelopeAnswer"), envelope);
-            self.schema(&format!("{name}Answer"), json!({"oneOf": [flat, envelope]}))
+            // Where every output may be absent, an envelope's answer is a flat one as well.
+            let one = if absent.len() == r.about.outputs.len() { "anyOf" } else { "oneOf" };
+            self.schema(&format!("{name}Answer"), json!({one: [flat, envelope]}))
         };
         let example = example(r);
         let call = json!({
