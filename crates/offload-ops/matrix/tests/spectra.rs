@@ -61,7 +61,7 @@ fn sines(n: usize) -> Dense {
 
 /// A second one, by the rows of the first in another order, some turned. 11 must not divide `n`.
 fn shuffled(n: usize) -> Dense {
-    assert!(n % 11 != 0, "rows would repeat");
+    assert!(!n.is_multiple_of(11), "rows would repeat");
     let s = sines(n);
     Dense::from(n, n, |i, j| s.at[(i * 11 + 3) % n * n + j] * if i % 3 == 0 { -1.0 } else { 1.0 })
 }
