@@ -293,9 +293,12 @@ mod tests {
             [Run { source: 0, rows: 2..3 }, Run { source: 1, rows: 0..1 }, Run { source: 0, rows: 0..2 }];
         let got = Column::gather(&a.kind(), &[a.clone(), b.clone()], &runs).unwrap();
         assert_eq!(got, Column::Tensor(Tensor::new([4, 2], vec![20i64, 21, 90, 91, 0, 1, 10, 11]).unwrap()));
-        let none = Column::gather(&a.kind(), &[a.clone()], &[]).unwrap();
+        let none = Column::gather(&a.kind(), std::slice::from_ref(&a), &[]).unwrap();
         assert_eq!(none, Column::Tensor(Tensor::new([0, 2], Vec::<i64>::new()).unwrap()));
-        assert_eq!(Column::gather(&a.kind(), &[a.clone()], &[Run { source: 0, rows: 1..4 }]), None);
+        assert_eq!(
+            Column::gather(&a.kind(), std::slice::from_ref(&a), &[Run { source: 0, rows: 1..4 }]),
+            None
+        );
         assert_eq!(Column::gather(&ColumnKind::Text, &[a], &[]), None);
 
         let a = Column::Text(["x", "", "grün"].into_iter().collect());

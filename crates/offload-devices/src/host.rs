@@ -86,7 +86,7 @@ mod tests {
         let file = File::open(&path).unwrap();
         let ranges = [0..10, 64..131_072, 65_536..65_537, 70_000..200_000, 5..5];
         let maps: Vec<_> = ranges.iter().map(|r| map_file(&file, r.clone()).unwrap()).collect();
-        for bad in [0..200_001, 200_001..200_001, 9..8] {
+        for bad in [0..200_001, 200_001..200_001, Range { start: 9, end: 8 }] {
             assert!(map_file(&file, bad).is_err());
         }
         drop(file);

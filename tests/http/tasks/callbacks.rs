@@ -10,10 +10,13 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Head and body of a request.
+type Told = (String, Vec<u8>);
+
 /// A receiver that answers with these statuses in turn, then with the last.
 pub struct Receiver {
     address: SocketAddr,
-    pub got: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    pub got: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Receiver {
@@ -50,7 +53,7 @@ impl Receiver {
 }
 
 /// Head and body of a request, when all of it comes.
-fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+fn read(stream: &mut TcpStream) -> Option<Told> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];
