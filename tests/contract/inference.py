@@ -115,11 +115,15 @@ def run(service: Service, tally: Tally, _root) -> None:
         faults(client, headers, tally)
         seen = 0
         for example in examples(service):
-            with tally.step(f"{example.model}: its example is answered as in JSON"):
-                inputs = [sent(name, array, True) for name, array in example.tensors.items()]
-                result = client.infer(example.model, inputs, parameters=example.scalars, headers=dict(headers))
-                agrees(result, example)
-                seen += 1
+            for packed in (None, "gzip", "deflate"):
+                with tally.step(f"{example.model}, compression {packed}: its example is answered as in JSON"):
+                    inputs = [sent(name, array, True) for name, array in example.tensors.items()]
+                    result = client.infer(
+                        example.model, inputs, parameters=example.scalars, headers=dict(headers),
+                        request_compression_algorithm=packed, response_compression_algorithm=packed,
+                    )  # fmt: skip
+                    agrees(result, example)
+            seen += 1
         tally.note(f"{seen} of {len(models)} models by their example")
         with tally.step("most operations were tried"):
             assert seen * 2 > len(models), seen

@@ -23,6 +23,14 @@ fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
+/// What is known of tasks when the figures are read.
+pub struct TaskFigures {
+    /// In this process's pipeline.
+    pub running: usize,
+    /// Queued and running in the store.
+    pub open: Option<u64>,
+}
+
 /// All figures.
 pub struct Metrics {
     registry: Registry,
@@ -54,6 +62,7 @@ pub struct Metrics {
     audit_dropped: Gauge,
     tasks: Family<Labels, Counter>,
     tasks_running: Gauge,
+    tasks_open: Gauge,
     callbacks: Family<Labels, Counter>,
 }
 
@@ -95,6 +104,7 @@ impl Default for Metrics {
             cache_entries: register!("cache_entries", "Results in the result cache"),
             tasks: register!("tasks", "Runs of tasks by how they ended"),
             tasks_running: register!("tasks_running", "Tasks in the pipeline"),
+            tasks_open: register!("tasks_open", "Tasks queued and running, on all nodes"),
             callbacks: register!("callbacks", "Deliveries of callbacks by how they went"),
             datasets: register!("datasets", "Datasets of all tenants"),
             dataset_rows: register!("dataset_rows", "Rows of all datasets"),
@@ -174,11 +184,14 @@ impl Metrics {
         &self,
         pipeline: &Pipeline,
         data: &CatalogStats,
-        tasks_running: usize,
+        tasks: &TaskFigures,
         audit_dropped: u64,
     ) -> String {
         let as_i64 = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
-        self.tasks_running.set(as_i64(tasks_running as u64));
+        self.tasks_running.set(as_i64(tasks.running as u64));
+        if let Some(open) = tasks.open {
+            self.tasks_open.set(as_i64(open));
+        }
         for (device, up) in pipeline.devices() {
             let d = device.descriptor();
             let labels = vec![("device_id", d.id.to_string()), ("device_name", d.name.clone())];

@@ -8,6 +8,7 @@ mod process;
 mod requests;
 mod signatures;
 mod single_flight;
+mod tenants;
 
 const MULTIPLY: &str = "/api/v1/workloads/matrix/multiply";
 const BATCH: &str = "/api/v1/workloads/batch";

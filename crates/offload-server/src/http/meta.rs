@@ -1,8 +1,10 @@
 //! What the service says about itself: tokens, health, figures, operations, devices.
 
 use super::exchange::Exchange;
+use super::submit::blocking;
 use super::{AppState, body, identify};
 use crate::auth::METRICS;
+use crate::metrics::TaskFigures;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::{ApiError, ErrorCode, Invalid};
@@ -82,12 +84,14 @@ pub async fn metrics(request: HttpRequest, state: Data<AppState>) -> HttpRespons
     {
         return exchange.error(e);
     }
-    let text = state.metrics.render(
-        &state.pipeline,
-        &state.catalog.stats(),
-        state.tasks.running(),
-        state.audit.dropped(),
-    );
+    let shared = state.clone();
+    let open = blocking(move || shared.directory.stores().tasks().open_count()).await;
+    let tasks = TaskFigures {
+        running: state.tasks.running(),
+        // A store that does not answer is no reason to tell nothing of the rest.
+        open: open.ok().and_then(Result::ok),
+    };
+    let text = state.metrics.render(&state.pipeline, &state.catalog.stats(), &tasks, state.audit.dropped());
     exchange.answer(200, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 

@@ -149,7 +149,8 @@ pub(super) fn first_of_block<T: Real>(h: &mut MatMut<'_, T>, stop: usize) -> usi
         }
         let mut near = entry(i - 1, i - 1) + entry(i, i);
         if near == 0.0 {
-            near = if i >= 2 { entry(i - 1, i - 2) } else { 0.0 } + if i + 1 < n { entry(i + 1, i) } else { 0.0 };
+            near = if i >= 2 { entry(i - 1, i - 2) } else { 0.0 }
+                + if i + 1 < n { entry(i + 1, i) } else { 0.0 };
         }
         if below > T::EPS * near {
             continue;

@@ -111,7 +111,8 @@ fn columns<T: Real>(a: MatMut<'_, T>, q: usize, rows: usize, v: [T; 3], w: [T; 3
     let (_, right) = a.split_at_col_mut(q);
     let (one, rest) = right.split_at_col_mut(1);
     let (two, rest) = rest.split_at_col_mut(1);
-    let (Some(one), Some(two)) = (one.col_mut(0).try_as_col_major_mut(), two.col_mut(0).try_as_col_major_mut())
+    let (Some(one), Some(two)) =
+        (one.col_mut(0).try_as_col_major_mut(), two.col_mut(0).try_as_col_major_mut())
     else {
         return;
     };
@@ -143,7 +144,8 @@ fn first_column<T: Real>(h: faer::MatRef<'_, T>, q: usize, rows: usize, pair: Pa
         return;
     }
     let below = entry(1, 0) / size;
-    let x = (entry(0, 0) - one.0) * ((entry(0, 0) - two.0) / size) - one.1 * (two.1 / size) + entry(0, 1) * below;
+    let x =
+        (entry(0, 0) - one.0) * ((entry(0, 0) - two.0) / size) - one.1 * (two.1 / size) + entry(0, 1) * below;
     let y = below * (entry(0, 0) + entry(1, 1) - one.0 - two.0);
     let z = below * third;
     let largest = x.abs().max(y.abs()).max(z.abs());

@@ -9,7 +9,9 @@ use crate::kernel::run::{Run, scratch};
 use crate::kernel::tridiagonal;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::evd::{ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::linalg::evd::{
+    ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch,
+};
 use faer::linalg::temp_mat_scratch;
 use faer::{Auto, Mat, MatRef, Par};
 use offload_core::Failure;
@@ -77,7 +79,11 @@ pub(super) fn decompose<T: Real>(
     }
     let scale = Scale::of::<T>(extent);
     scale.apply(&mut w);
-    if n <= WHOLE { whole(&w, n, values, vectors, run)? } else { divided(&mut w, n, values, vectors, run)? }
+    if n <= WHOLE {
+        whole(&w, n, values, vectors, run)?
+    } else {
+        divided(&mut w, n, values, vectors, run)?
+    }
     scale.undo(values);
     Ok(())
 }

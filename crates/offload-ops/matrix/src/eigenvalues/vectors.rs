@@ -97,7 +97,13 @@ pub(super) fn eigenvectors<T: Real>(
             }
         }
         let vectors = MatRef::from_column_major_slice(x, end, count);
-        run.product(u.as_mut().subcols_mut(first, count), Accum::Replace, z.subcols(0, end), vectors, T::ONE)?;
+        run.product(
+            u.as_mut().subcols_mut(first, count),
+            Accum::Replace,
+            z.subcols(0, end),
+            vectors,
+            T::ONE,
+        )?;
     }
     Ok(())
 }
@@ -203,7 +209,12 @@ fn divide(x: Complex, y: Complex) -> Complex {
 }
 
 /// Two equations, by elimination with the larger pivot.
-fn two_by_two(mut one: [Complex; 2], mut two: [Complex; 2], mut right: [Complex; 2], smallest: f64) -> [Complex; 2] {
+fn two_by_two(
+    mut one: [Complex; 2],
+    mut two: [Complex; 2],
+    mut right: [Complex; 2],
+    smallest: f64,
+) -> [Complex; 2] {
     let size = |x: Complex| x.0.abs() + x.1.abs();
     if size(two[0]) > size(one[0]) {
         std::mem::swap(&mut one, &mut two);

@@ -80,10 +80,7 @@ fn req<T: Real>(m: usize, n: usize, vectors: ComputeSvdVectors) -> StackReq {
         temp_mat_scratch::<T>(long, u_columns),
         temp_mat_scratch::<T>(short, if u_columns == 0 { 0 } else { short }),
         StackReq::new::<T>((crate::kernel::need::threads() + 4) * (long + 64)),
-        StackReq::any_of(&[
-            reduced::req::<T>(square, short, inner),
-            qr::req::<T>(long, short, u_columns),
-        ]),
+        StackReq::any_of(&[reduced::req::<T>(square, short, inner), qr::req::<T>(long, short, u_columns)]),
     ])
 }
 

@@ -171,11 +171,12 @@ fn join<T: Real>(
 
     // The row between, by the right vectors of both parts.
     let (last, first) = if full { (middle, middle + 1) } else { (1, 0) };
-    let mut z: Vec<f64> = (0..columns)
-        .map(|j| {
-            if j <= middle { coupling.0 * v[(last, j)].wide() } else { coupling.1 * v[(first, j)].wide() }
-        })
-        .collect();
+    let mut z: Vec<f64> =
+        (0..columns)
+            .map(|j| {
+                if j <= middle { coupling.0 * v[(last, j)].wide() } else { coupling.1 * v[(first, j)].wide() }
+            })
+            .collect();
     if !full {
         // Of the first row of the whole the lower part has nothing, of the last row the upper.
         for j in 0..columns {
@@ -285,7 +286,13 @@ fn join<T: Real>(
         rest.as_mut().row_mut(0).copy_from(vectors.row(k - 1));
         let to_lower = rest.subrows_mut(1, n - middle - 1);
         let vectors = vectors.subrows(0, k - 1);
-        run.product(to_upper, faer::Accum::Replace, u_upper.as_ref(), vectors.subrows(0, upper + both), T::ONE)?;
+        run.product(
+            to_upper,
+            faer::Accum::Replace,
+            u_upper.as_ref(),
+            vectors.subrows(0, upper + both),
+            T::ONE,
+        )?;
         let lower = vectors.subrows(upper, k - 1 - upper);
         run.product(to_lower, faer::Accum::Replace, u_lower.as_ref(), lower, T::ONE)
     })

@@ -21,7 +21,11 @@ const WHOLE: usize = 128;
 /// Operations.
 pub(super) fn work(m: usize, n: usize, left_columns: usize) -> f64 {
     let (rows, columns, left) = (m as f64, n as f64, left_columns as f64);
-    let back = if left_columns > 0 { 2.0 * columns * (2.0 * rows - columns) * left + 2.0 * columns.powi(3) } else { 0.0 };
+    let back = if left_columns > 0 {
+        2.0 * columns * (2.0 * rows - columns) * left + 2.0 * columns.powi(3)
+    } else {
+        0.0
+    };
     bidiagonal::work(m, n) + divide::work(n, left_columns > 0) + back
 }
 
