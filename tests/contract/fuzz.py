@@ -19,7 +19,7 @@ from service import Service
 from tally import Tally
 
 EXAMPLES = "50"
-SECONDS = 200
+SECONDS = 600
 HERE = Path(__file__).resolve().parent
 
 CONFIG = """
