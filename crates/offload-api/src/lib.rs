@@ -28,4 +28,4 @@ pub use error::{ApiError, ErrorCode, Invalid};
 pub use matches::{Layout, Matches, NO_MATCH};
 pub use record::{OutputRef, Record, Source, Value};
 pub use schema::{Elem, Field, Kind, Schema, match_schema, matches_schema, nearest};
-pub use tensor::{Buf, Data, Element, MAX_RANK, Memory, Shape, Tensor, TensorSpec};
+pub use tensor::{Buf, Data, Element, MAX_RANK, Memory, ResidentKey, Shape, Tensor, TensorSpec};

@@ -207,11 +207,17 @@ impl TensorSpec {
     }
 }
 
+/// The identity of a tensor's content: equal keys of one tenant mean equal elements, for ever. A device may keep such
+/// a tensor between jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResidentKey(pub u128);
+
 /// A dense row-major tensor. The number of elements always equals the product of the extents.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     shape: Shape,
     data: Data,
+    resident: Option<ResidentKey>,
 }
 
 impl Tensor {
@@ -224,7 +230,7 @@ impl Tensor {
     pub fn from_data(shape: impl Into<Shape>, data: Data) -> Option<Tensor> {
         let shape = shape.into();
         let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-        (shape.len() <= MAX_RANK && n == data.len()).then_some(Tensor { shape, data })
+        (shape.len() <= MAX_RANK && n == data.len()).then_some(Tensor { shape, data, resident: None })
     }
 
     /// A tensor over the little-endian elements at `bytes` of `owner`: in place where they are aligned, copied
@@ -243,17 +249,17 @@ impl Tensor {
 
     /// A one-dimensional tensor.
     pub fn vector<T: Element>(elements: Vec<T>) -> Tensor {
-        Tensor { shape: vec![elements.len()], data: T::wrap(elements.into()) }
+        Tensor { shape: vec![elements.len()], data: T::wrap(elements.into()), resident: None }
     }
 
     /// A run of bytes as a one-dimensional tensor over the same memory.
     pub fn from_bytes(bytes: Buf<u8>) -> Tensor {
-        Tensor { shape: vec![bytes.len()], data: Data::U8(bytes) }
+        Tensor { shape: vec![bytes.len()], data: Data::U8(bytes), resident: None }
     }
 
     /// A tensor without dimensions, holding one element.
     pub fn scalar<T: Element>(element: T) -> Tensor {
-        Tensor { shape: Vec::new(), data: T::wrap(vec![element].into()) }
+        Tensor { shape: Vec::new(), data: T::wrap(vec![element].into()), resident: None }
     }
 
     /// Extents, outermost first.
@@ -264,6 +270,17 @@ impl Tensor {
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
+    }
+
+    /// The same tensor, known under this identity.
+    pub fn with_resident(mut self, key: ResidentKey) -> Tensor {
+        self.resident = Some(key);
+        self
+    }
+
+    /// Its identity, when it has one.
+    pub fn resident(&self) -> Option<ResidentKey> {
+        self.resident
     }
 
     /// The elements.

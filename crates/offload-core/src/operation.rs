@@ -1,6 +1,6 @@
 //! An operation owns everything about itself: its inputs, its plan, its implementations, its worked examples.
 
-use crate::device::Gpu;
+use crate::device::{Gpu, KernelText};
 use crate::{Case, Context, Failure, FromRecord, Plan, Rejection, Slot};
 use offload_api::{Field, Priority, Record, Schema, Tensor, TensorSpec};
 
@@ -55,6 +55,11 @@ pub trait Operation: Send + Sync + 'static {
         Err(crate::device::DeviceError::Unsupported("the operation has no device path".into()).into())
     }
 
+    /// The kernel texts that the device path starts; each is compiled, run and checked by the proofs.
+    fn kernels() -> &'static [&'static KernelText] {
+        &[]
+    }
+
     /// Worked examples with expectations from an independent source. The first is the documentation's example.
     fn cases() -> Vec<Case>;
 }
@@ -92,6 +97,8 @@ pub trait AnyOperation: Send + Sync + 'static {
     /// # Errors
     /// As [`cpu`](Self::cpu), and when the device fails.
     fn gpu(&self, inputs: Record<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure>;
+    /// The kernel texts of its device path.
+    fn kernels(&self) -> &'static [&'static KernelText];
     /// Worked examples.
     fn cases(&self) -> Vec<Case>;
 }
@@ -111,6 +118,9 @@ impl<O: Operation> AnyOperation for O {
     }
     fn gpu(&self, inputs: Record<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         Ok(O::gpu(FromRecord::from_record(inputs)?, gpu)?.into_record())
+    }
+    fn kernels(&self) -> &'static [&'static KernelText] {
+        O::kernels()
     }
     fn cases(&self) -> Vec<Case> {
         O::cases()

@@ -5,4 +5,5 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod host;
+pub mod kernels;
 pub mod test_device;

@@ -6,7 +6,7 @@ use crate::http::{AppState, Codec, openapi};
 use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
-use offload_core::device::Device;
+use offload_core::device::{DeviceHost, InProcess};
 use offload_devices::test_device::{Faults, TestDevice};
 use offload_pipeline::admit::{AdmitConfig, RateLimiter};
 use offload_pipeline::cache::CacheConfig;
@@ -134,11 +134,11 @@ fn node(config: &Config) -> String {
 }
 
 /// The test devices the settings ask for.
-pub fn devices(config: &Config) -> Vec<Arc<dyn Device>> {
+pub fn devices(config: &Config) -> Vec<Arc<dyn DeviceHost>> {
     (0..config.run.test_devices)
         .map(|id| {
-            Arc::new(TestDevice::new(id, config.run.test_device_memory_bytes, Faults::none()))
-                as Arc<dyn Device>
+            let device = TestDevice::new(id, config.run.test_device_memory_bytes, Faults::none());
+            Arc::new(InProcess::new(Arc::new(device))) as Arc<dyn DeviceHost>
         })
         .collect()
 }

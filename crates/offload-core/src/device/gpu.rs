@@ -1,10 +1,16 @@
 //! What an operation's device path sees: typed buffers within the job's reservation.
 
-use super::{Argument, Blas, DeviceError, DeviceLane, Gemm, Handle, KernelSource, Launch, ModuleId};
+use super::resident::Lookup;
+use super::{
+    At, Blas, Descriptor, DeviceError, DeviceLane, DeviceReport, Gemm, Handle, KernelSource, Launch, Mark,
+    ModuleId, Residents, Solver,
+};
 use crate::{Context, Failure, TenantId};
-use offload_api::Element;
+use bytemuck::Pod;
+use offload_api::{Element, Record, ResidentKey, Tensor};
+use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Device memory for `len` elements, alive until the job ends.
 #[derive(Debug)]
@@ -25,32 +31,49 @@ impl<T> Buffer<T> {
         self.len == 0
     }
 
-    /// As an argument of a kernel.
-    pub fn argument(&self) -> Argument {
-        Argument::Buffer(self.handle)
+    /// The memory behind it.
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The place of its element `index`, for library calls.
+    pub fn at(&self, index: usize) -> At {
+        At { handle: self.handle, offset_bytes: (index * size_of::<T>()) as u64 }
     }
 }
 
-/// Where a device job's time went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where a device job's time went, by the device's own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GpuTimings {
     /// Host to device.
     pub upload: Duration,
-    /// Kernels and library calls, until they had ended.
+    /// Kernels and library calls.
     pub compute: Duration,
     /// Device to host.
     pub download: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Upload,
+    Compute,
+    Download,
 }
 
 /// A device as one job sees it. Every byte is counted against the job's reservation before it is taken, zeroed
 /// before use, zeroed again and given back when the job ends, however it ends.
 pub struct Gpu<'a> {
     lane: &'a mut dyn DeviceLane,
+    descriptor: &'a Descriptor,
+    residents: &'a Residents,
     tenant: TenantId,
     context: Context,
     reserved_bytes: u64,
     used_bytes: u64,
     taken: Vec<Handle>,
+    pinned: Vec<ResidentKey>,
+    phase: Option<(Phase, Mark)>,
+    spans: Vec<(Phase, Mark, Mark)>,
     timings: GpuTimings,
 }
 
@@ -58,17 +81,24 @@ impl<'a> Gpu<'a> {
     /// The device behind `lane` for a job of `tenant` that reserved `reserved_bytes`.
     pub fn new(
         lane: &'a mut dyn DeviceLane,
+        descriptor: &'a Descriptor,
+        residents: &'a Residents,
         tenant: TenantId,
         context: Context,
         reserved_bytes: u64,
     ) -> Self {
         Gpu {
             lane,
+            descriptor,
+            residents,
             tenant,
             context,
             reserved_bytes,
             used_bytes: 0,
             taken: Vec::new(),
+            pinned: Vec::new(),
+            phase: None,
+            spans: Vec::new(),
             timings: GpuTimings::default(),
         }
     }
@@ -78,24 +108,59 @@ impl<'a> Gpu<'a> {
         &self.context
     }
 
-    /// Where the time went so far.
-    pub fn timings(&self) -> GpuTimings {
-        self.timings
+    /// The device, to size launches by.
+    pub fn device(&self) -> &Descriptor {
+        self.descriptor
+    }
+
+    /// Bytes of the reservation that are not taken.
+    pub fn free_bytes(&self) -> u64 {
+        self.reserved_bytes - self.used_bytes
+    }
+
+    fn take(&mut self, bytes: u64) -> Result<Handle, Failure> {
+        let free_bytes = self.free_bytes();
+        if bytes > free_bytes {
+            return Err(DeviceError::OutOfMemory { needed_bytes: bytes, free_bytes }.into());
+        }
+        let handle = self.alloc(bytes)?;
+        self.used_bytes += bytes;
+        self.taken.push(handle);
+        Ok(handle)
+    }
+
+    /// Memory of the device; when it has none, idle resident inputs go and it is asked once more.
+    fn alloc(&mut self, bytes: u64) -> Result<Handle, DeviceError> {
+        match self.lane.alloc(&self.tenant, bytes as usize) {
+            Err(DeviceError::OutOfMemory { .. }) => {
+                self.release(self.residents.evict_all())?;
+                self.lane.alloc(&self.tenant, bytes as usize)
+            }
+            other => other,
+        }
+    }
+
+    /// Zeroes memory and gives it back once that has happened.
+    fn release(&mut self, handles: Vec<Handle>) -> Result<(), DeviceError> {
+        for handle in &handles {
+            self.lane.set(*handle, 0)?;
+        }
+        if !handles.is_empty() {
+            self.lane.synchronize()?;
+        }
+        for handle in handles {
+            self.lane.free(handle);
+        }
+        Ok(())
     }
 
     /// Zeroed device memory for `len` elements.
     ///
     /// # Errors
     /// [`DeviceError::OutOfMemory`] when it would go beyond the reservation, or the driver refuses.
-    pub fn zeros<T: Element>(&mut self, len: usize) -> Result<Buffer<T>, Failure> {
-        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
-        let free_bytes = self.reserved_bytes - self.used_bytes;
-        if bytes > free_bytes {
-            return Err(DeviceError::OutOfMemory { needed_bytes: bytes, free_bytes }.into());
-        }
-        let handle = self.lane.alloc(&self.tenant, bytes as usize)?;
-        self.used_bytes += bytes;
-        self.taken.push(handle);
+    pub fn zeros<T: Pod>(&mut self, len: usize) -> Result<Buffer<T>, Failure> {
+        let handle = self.take((len as u64).saturating_mul(size_of::<T>() as u64))?;
+        self.enter(Phase::Compute)?;
         self.lane.set(handle, 0)?;
         Ok(Buffer { handle, len, element: PhantomData })
     }
@@ -104,27 +169,115 @@ impl<'a> Gpu<'a> {
     ///
     /// # Errors
     /// As [`zeros`](Self::zeros).
-    pub fn upload<T: Element>(&mut self, elements: &[T]) -> Result<Buffer<T>, Failure> {
-        let buffer = self.zeros(elements.len())?;
-        let start = Instant::now();
-        self.lane.upload(buffer.handle, 0, bytemuck::cast_slice(elements))?;
-        self.timings.upload += start.elapsed();
-        Ok(buffer)
+    pub fn upload<T: Pod>(&mut self, elements: &[T]) -> Result<Buffer<T>, Failure> {
+        let handle = self.take(size_of_val(elements) as u64)?;
+        self.enter(Phase::Upload)?;
+        // All of it is overwritten, so there is nothing to zero.
+        self.lane.upload(handle, 0, bytemuck::cast_slice(elements))?;
+        Ok(Buffer { handle, len: elements.len(), element: PhantomData })
+    }
+
+    /// The elements of an input, which must not be written. An input with an identity (a column of a dataset) is
+    /// kept on the device for later jobs and found there by them.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros); [`Failure::Rejected`] when the tensor is of another type.
+    pub fn input<T: Element>(&mut self, name: &'static str, tensor: &Tensor) -> Result<Buffer<T>, Failure> {
+        let elements = tensor.as_slice::<T>().ok_or_else(|| {
+            crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
+        })?;
+        let Some(key) = tensor.resident() else { return self.upload(elements) };
+        let bytes = size_of_val(elements) as u64;
+        let buffer = |handle| Buffer { handle, len: elements.len(), element: PhantomData };
+        match self.residents.lookup(&self.tenant, key, bytes) {
+            Lookup::Present(handle) => {
+                self.pinned.push(key);
+                Ok(buffer(handle))
+            }
+            Lookup::NoRoom => self.upload(elements),
+            Lookup::Room(freed) => {
+                let brought = self.bring(freed, bytes, bytemuck::cast_slice(elements));
+                let handle = brought.inspect_err(|_| self.residents.unused(bytes))?;
+                let handle = match self.residents.keep(&self.tenant, key, handle, bytes) {
+                    Ok(()) => handle,
+                    Err((there, mine)) => {
+                        self.release(vec![mine])?;
+                        there
+                    }
+                };
+                self.pinned.push(key);
+                Ok(buffer(handle))
+            }
+        }
+    }
+
+    fn bring(&mut self, freed: Vec<Handle>, bytes: u64, content: &[u8]) -> Result<Handle, DeviceError> {
+        self.release(freed)?;
+        let handle = self.alloc(bytes)?;
+        self.enter(Phase::Upload)?;
+        // Other lanes may read it as soon as it is kept, so it has to be there first.
+        match self.lane.upload(handle, 0, content).and_then(|()| self.lane.synchronize()) {
+            Ok(()) => Ok(handle),
+            Err(e) => {
+                self.taken.push(handle);
+                Err(e)
+            }
+        }
     }
 
     /// The elements, once everything that was started has run.
     ///
     /// # Errors
     /// When the driver refuses, or something that was started failed.
-    pub fn download<T: Element>(&mut self, buffer: &Buffer<T>) -> Result<Vec<T>, Failure> {
-        let start = Instant::now();
-        self.lane.synchronize()?;
-        self.timings.compute += start.elapsed();
-        let start = Instant::now();
-        let mut elements = vec![T::zeroed(); buffer.len];
-        self.lane.download(buffer.handle, 0, bytemuck::cast_slice_mut(&mut elements))?;
-        self.timings.download += start.elapsed();
+    pub fn download<T: Pod>(&mut self, buffer: &Buffer<T>) -> Result<Vec<T>, Failure> {
+        self.download_range(buffer, 0, buffer.len)
+    }
+
+    /// `len` elements from `start` on, once everything that was started has run.
+    ///
+    /// # Errors
+    /// When the driver refuses, or something that was started failed, or the range is not in the buffer.
+    pub fn download_range<T: Pod>(
+        &mut self,
+        buffer: &Buffer<T>,
+        start: usize,
+        len: usize,
+    ) -> Result<Vec<T>, Failure> {
+        if start.checked_add(len).is_none_or(|end| end > buffer.len) {
+            return Err(DeviceError::Call(format!("{len} elements at {start} of {}", buffer.len)).into());
+        }
+        self.enter(Phase::Download)?;
+        let mut elements = vec![T::zeroed(); len];
+        self.lane.download(buffer.handle, start * size_of::<T>(), bytemuck::cast_slice_mut(&mut elements))?;
         Ok(elements)
+    }
+
+    /// Copies `len` elements within the device.
+    ///
+    /// # Errors
+    /// When the driver refuses, or a range is not in its buffer.
+    pub fn copy<T: Pod>(
+        &mut self,
+        from: (&Buffer<T>, usize),
+        to: (&Buffer<T>, usize),
+        len: usize,
+    ) -> Result<(), Failure> {
+        for (buffer, start) in [from, to] {
+            if start.checked_add(len).is_none_or(|end| end > buffer.len) {
+                return Err(DeviceError::Call(format!("{len} elements at {start} of {}", buffer.len)).into());
+            }
+        }
+        self.enter(Phase::Compute)?;
+        Ok(self.lane.copy(from.0.at(from.1), to.0.at(to.1), len * size_of::<T>())?)
+    }
+
+    /// Fills a buffer with zero bytes.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn clear<T: Pod>(&mut self, buffer: &Buffer<T>) -> Result<(), Failure> {
+        self.enter(Phase::Compute)?;
+        Ok(self.lane.set(buffer.handle, 0)?)
     }
 
     /// Compiles a kernel text, or finds it compiled.
@@ -141,13 +294,14 @@ impl<'a> Gpu<'a> {
     /// When the driver refuses, or the job was cancelled.
     pub fn launch(&mut self, launch: &Launch<'_>) -> Result<(), Failure> {
         self.context.check()?;
+        self.enter(Phase::Compute)?;
         Ok(self.lane.launch(launch)?)
     }
 
-    /// `c = op(a) · op(b)` by the vendor's library.
+    /// `c = op(a) · op(b)`, by the vendor's library where there is one.
     ///
     /// # Errors
-    /// [`DeviceError::Unsupported`] when there is none, or it refuses; or the job was cancelled.
+    /// [`DeviceError::Unsupported`] when the lane has none; or the job was cancelled.
     pub fn gemm<T: Element>(
         &mut self,
         gemm: &Gemm,
@@ -155,26 +309,107 @@ impl<'a> Gpu<'a> {
         b: &Buffer<T>,
         c: &Buffer<T>,
     ) -> Result<(), Failure> {
+        self.gemm_at::<T>(gemm, a.at(0), b.at(0), c.at(0))
+    }
+
+    /// [`gemm`](Self::gemm) on parts of buffers.
+    ///
+    /// # Errors
+    /// As [`gemm`](Self::gemm).
+    pub fn gemm_at<T: Element>(&mut self, gemm: &Gemm, a: At, b: At, c: At) -> Result<(), Failure> {
         self.context.check()?;
-        let double = size_of::<T>() == 8;
+        self.enter(Phase::Compute)?;
         let blas: &mut dyn Blas = self
             .lane
             .blas()
-            .ok_or_else(|| DeviceError::Unsupported("no dense linear algebra library is loaded".into()))?;
-        let start = Instant::now();
-        blas.gemm(gemm, double, a.handle, b.handle, c.handle)?;
-        self.timings.compute += start.elapsed();
+            .ok_or_else(|| DeviceError::Unsupported("the device has no matrix products".into()))?;
+        Ok(blas.gemm(gemm, size_of::<T>() == 8, a, b, c)?)
+    }
+
+    /// The vendor's factorisations, where they are loaded.
+    ///
+    /// # Errors
+    /// When the job was cancelled.
+    pub fn solver(&mut self) -> Result<Option<&mut dyn Solver>, Failure> {
+        self.context.check()?;
+        self.enter(Phase::Compute)?;
+        Ok(self.lane.solver())
+    }
+
+    /// Waits until everything has run.
+    ///
+    /// # Errors
+    /// When something that was started failed.
+    pub fn synchronize(&mut self) -> Result<(), Failure> {
+        Ok(self.lane.synchronize()?)
+    }
+
+    fn enter(&mut self, phase: Phase) -> Result<(), DeviceError> {
+        if self.phase.is_some_and(|(p, _)| p == phase) {
+            return Ok(());
+        }
+        let now = self.lane.mark()?;
+        if let Some((p, since)) = self.phase.replace((phase, now)) {
+            self.spans.push((p, since, now));
+        }
+        // Marks are reused, so they are read before the lane can have come round.
+        if self.spans.len() + 2 >= super::MARKS {
+            self.lane.synchronize()?;
+            self.read_spans()?;
+        }
         Ok(())
+    }
+
+    fn read_spans(&mut self) -> Result<(), DeviceError> {
+        for (phase, from, to) in std::mem::take(&mut self.spans) {
+            let took = self.lane.between(from, to)?;
+            match phase {
+                Phase::Upload => self.timings.upload += took,
+                Phase::Compute => self.timings.compute += took,
+                Phase::Download => self.timings.download += took,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the job: what it took is zeroed and given back, and the time is read. A device that cannot do that is
+    /// reported, and its memory is not handed out again.
+    pub fn end(mut self, result: Result<Record<Tensor>, Failure>) -> DeviceReport {
+        let ended = self.scrub();
+        let result = match (result, ended) {
+            // An answer is right only if everything up to the last call went well.
+            (Ok(_), Err(e)) => Err(e.into()),
+            (result, _) => result,
+        };
+        DeviceReport { result, timings: self.timings }
+    }
+
+    fn scrub(&mut self) -> Result<(), DeviceError> {
+        for key in self.pinned.drain(..) {
+            self.residents.unpin(&self.tenant, key);
+        }
+        let taken = std::mem::take(&mut self.taken);
+        let read = match self.phase.take() {
+            Some((phase, since)) => self.lane.mark().map(|now| self.spans.push((phase, since, now))),
+            None => Ok(()),
+        };
+        let mut zeroed = Ok(());
+        for handle in &taken {
+            zeroed = zeroed.and_then(|()| self.lane.set(*handle, 0));
+        }
+        let done = self.lane.synchronize();
+        for handle in taken {
+            self.lane.free(handle);
+        }
+        read.and(zeroed).and(done).and_then(|()| self.read_spans())
     }
 }
 
 impl Drop for Gpu<'_> {
     fn drop(&mut self) {
-        for handle in self.taken.drain(..) {
-            // A device that cannot zero any more is lost, and the next call says so; memory of a lost device is
-            // never handed out again.
-            let _ = self.lane.set(handle, 0);
-            self.lane.free(handle);
+        // After `end` nothing is left; this is for a job that panicked. Its lane is given up by whoever caught that.
+        if !self.taken.is_empty() || !self.pinned.is_empty() {
+            let _ = self.scrub();
         }
     }
 }

@@ -4,15 +4,26 @@
 //! Every driver call returns a code; nothing here panics, and a missing driver is an error with its reason.
 
 mod gpu;
+mod host;
 mod kernel;
+mod library;
+mod resident;
 
 pub use gpu::{Buffer, Gpu, GpuTimings};
-pub use kernel::{Argument, KernelSource, Launch, ModuleId};
+pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, JobLane};
+pub use kernel::{
+    Argument, Entry, Groups, IntoArgument, KernelElement, KernelSource, KernelText, Launch, ModuleId, start,
+};
+pub use library::{At, Blas, Gemm, Solver};
+pub use resident::Residents;
 
 use crate::TenantId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A device's driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the variants say it")]
 pub enum Backend {
     Cuda,
@@ -35,7 +46,7 @@ impl Backend {
 }
 
 /// What is known of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// Its number in this service.
     pub id: u32,
@@ -47,10 +58,38 @@ pub struct Descriptor {
     pub memory_bytes: u64,
     /// Whether `f64` runs there.
     pub f64: bool,
+    /// Its multiprocessors (compute units), where the driver tells; 1 otherwise.
+    pub units: u32,
+    /// Its generation as its vendor spells it (`sm_90`, `gfx942`); empty where there is no such thing.
+    pub architecture: String,
+    /// Its place on the bus (`0000:3b:00.0`), by which one card seen through two drivers is one device.
+    pub pci: Option<String>,
+    /// Whether it is host memory and cores in the guise of a device (PoCL, a test device): never chosen for speed.
+    pub is_cpu: bool,
+    /// The driver's version and the libraries that are loaded beside it.
+    pub software: Vec<String>,
+}
+
+impl Descriptor {
+    /// A device of this kind, of which nothing more is known.
+    pub fn new(id: u32, name: impl Into<String>, backend: Backend, memory_bytes: u64) -> Descriptor {
+        Descriptor {
+            id,
+            name: name.into(),
+            backend,
+            memory_bytes,
+            f64: true,
+            units: 1,
+            architecture: String::new(),
+            pci: None,
+            is_cpu: false,
+            software: Vec::new(),
+        }
+    }
 }
 
 /// How a device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Bytes of memory in use.
     pub memory_used_bytes: u64,
@@ -63,7 +102,7 @@ pub struct Health {
 }
 
 /// Why a device call failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum DeviceError {
     /// An allocation does not fit; the device is fine.
     #[error("device memory: {needed_bytes} bytes needed, {free_bytes} free")]
@@ -99,7 +138,7 @@ impl DeviceError {
 pub struct Handle(pub u64);
 
 /// How urgent a lane's work is to the device's scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LanePriority {
     /// P0 work, which never waits behind a whole bulk job.
     High,
@@ -123,8 +162,9 @@ pub trait Device: Send + Sync {
     fn health(&self) -> Result<Health, DeviceError>;
 }
 
-/// A stream of work on a device. Calls are ordered; only [`download`](Self::download) and
-/// [`synchronize`](Self::synchronize) wait.
+/// A stream of work on a device. Calls are ordered; only [`download`](Self::download),
+/// [`synchronize`](Self::synchronize) and [`alloc`](Self::alloc) wait. Memory belongs to the device: a handle of one lane
+/// is good in another once what wrote it has run.
 pub trait DeviceLane: Send {
     /// Memory of this size for a tenant. Its content is not defined: [`Gpu`] zeroes it.
     ///
@@ -133,7 +173,8 @@ pub trait DeviceLane: Send {
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError>;
     /// Gives memory back.
     fn free(&mut self, handle: Handle);
-    /// Copies host bytes to the device.
+    /// Copies host bytes to the device. They may be changed once the call returns, except where they lie in memory
+    /// that the lane's host has pinned: then after the next wait.
     ///
     /// # Errors
     /// When the driver refuses.
@@ -152,7 +193,7 @@ pub trait DeviceLane: Send {
     ///
     /// # Errors
     /// When the driver refuses.
-    fn copy(&mut self, from: Handle, to: Handle, bytes: usize) -> Result<(), DeviceError>;
+    fn copy(&mut self, from: At, to: At, bytes: usize) -> Result<(), DeviceError>;
     /// Compiles a kernel text, or finds it compiled.
     ///
     /// # Errors
@@ -168,37 +209,25 @@ pub trait DeviceLane: Send {
     /// # Errors
     /// When something that was started failed.
     fn synchronize(&mut self) -> Result<(), DeviceError>;
-    /// The vendor's dense linear algebra, where it is loaded.
-    fn blas(&mut self) -> Option<&mut dyn Blas>;
-}
-
-/// A matrix product `C = op(A) · op(B)` over row-major device memory, for `batch` matrices one after another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Gemm {
-    /// Rows of `op(A)` and `C`.
-    pub m: usize,
-    /// Columns of `op(B)` and `C`.
-    pub n: usize,
-    /// Columns of `op(A)`, rows of `op(B)`.
-    pub k: usize,
-    /// How many products.
-    pub batch: usize,
-    /// Whether `A` is stored `[k, m]`.
-    pub transpose_a: bool,
-    /// Whether `B` is stored `[n, k]`.
-    pub transpose_b: bool,
-    /// Whether each product has an `A` (and a `B`) of its own, or all share the first.
-    pub batched: (bool, bool),
-    /// Whether reduced precision (TF32) is welcome.
-    pub tf32: bool,
-}
-
-/// A vendor's dense linear algebra.
-pub trait Blas {
-    /// A matrix product in `f32`, or in `f64` when `double`.
+    /// Notes the present point of the stream, to measure between two of them.
     ///
     /// # Errors
-    /// When the library refuses.
-    fn gemm(&mut self, gemm: &Gemm, double: bool, a: Handle, b: Handle, c: Handle)
-    -> Result<(), DeviceError>;
+    /// When the driver refuses.
+    fn mark(&mut self) -> Result<Mark, DeviceError>;
+    /// The device's own time between two marks, both reached (after [`synchronize`](Self::synchronize)).
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn between(&mut self, from: Mark, to: Mark) -> Result<Duration, DeviceError>;
+    /// Dense matrix products, where the lane has them.
+    fn blas(&mut self) -> Option<&mut dyn Blas>;
+    /// The vendor's factorisations, where they are loaded.
+    fn solver(&mut self) -> Option<&mut dyn Solver>;
 }
+
+/// A point of a lane's stream. Marks are reused: one is good until the lane has made [`MARKS`] more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(pub u64);
+
+/// How many marks of a lane are good at a time.
+pub const MARKS: usize = 64;

@@ -1,14 +1,14 @@
 //! Matrix products of the test device: plain loops, so that they are an independent check of the CPU path.
 
 use super::{Lane, block};
-use offload_core::device::{Blas, DeviceError, Gemm, Handle};
+use offload_core::device::{At, Blas, DeviceError, Gemm};
 
 impl Blas for Lane {
-    fn gemm(&mut self, g: &Gemm, double: bool, a: Handle, b: Handle, c: Handle) -> Result<(), DeviceError> {
+    fn gemm(&mut self, g: &Gemm, double: bool, a: At, b: At, c: At) -> Result<(), DeviceError> {
         let mut state = self.shared.call("gemm")?;
-        let left = block(&mut state, a)?.clone();
-        let right = block(&mut state, b)?.clone();
-        let out = block(&mut state, c)?;
+        let left = block(&mut state, a.handle)?[a.offset_bytes as usize..].to_vec();
+        let right = block(&mut state, b.handle)?[b.offset_bytes as usize..].to_vec();
+        let out = &mut block(&mut state, c.handle)?[c.offset_bytes as usize..];
         if double {
             let read = |bytes: &[u8]| {
                 bytes.as_chunks::<8>().0.iter().map(|x| f64::from_le_bytes(*x)).collect::<Vec<f64>>()

@@ -11,11 +11,12 @@ pub use faults::{Fault, Faults};
 
 use offload_core::TenantId;
 use offload_core::device::{
-    Backend, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource, LanePriority,
-    Launch, ModuleId,
+    At, Backend, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource,
+    LanePriority, Launch, MARKS, Mark, ModuleId, Solver,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What fresh memory holds.
 const GARBAGE: u8 = 0xa5;
@@ -83,11 +84,8 @@ impl TestDevice {
     pub fn new(id: u32, memory_bytes: u64, faults: Faults) -> Self {
         TestDevice {
             descriptor: Descriptor {
-                id,
-                name: format!("test device {id}"),
-                backend: Backend::Test,
-                memory_bytes,
-                f64: true,
+                is_cpu: true,
+                ..Descriptor::new(id, format!("test device {id}"), Backend::Test, memory_bytes)
             },
             shared: Arc::new(Shared {
                 state: Mutex::new(State { capacity: memory_bytes, ..State::default() }),
@@ -118,7 +116,7 @@ impl Device for TestDevice {
 
     fn open_lane(&self, _priority: LanePriority) -> Result<Box<dyn DeviceLane>, DeviceError> {
         drop(self.shared.call("open_lane")?);
-        Ok(Box::new(Lane { shared: Arc::clone(&self.shared) }))
+        Ok(Box::new(Lane { shared: Arc::clone(&self.shared), marks: Vec::new(), marked: 0 }))
     }
 
     fn health(&self) -> Result<Health, DeviceError> {
@@ -135,6 +133,8 @@ impl Device for TestDevice {
 
 struct Lane {
     shared: Arc<Shared>,
+    marks: Vec<Instant>,
+    marked: usize,
 }
 
 fn block(state: &mut State, handle: Handle) -> Result<&mut Vec<u8>, DeviceError> {
@@ -199,19 +199,19 @@ impl DeviceLane for Lane {
         Ok(())
     }
 
-    fn copy(&mut self, from: Handle, to: Handle, bytes: usize) -> Result<(), DeviceError> {
+    fn copy(&mut self, from: At, to: At, bytes: usize) -> Result<(), DeviceError> {
         let mut state = self.shared.call("copy")?;
-        let source = block(&mut state, from)?;
-        let source = source[range(source.len(), 0, bytes)?].to_vec();
-        let target = block(&mut state, to)?;
-        let range = range(target.len(), 0, bytes)?;
+        let source = block(&mut state, from.handle)?;
+        let source = source[range(source.len(), from.offset_bytes as usize, bytes)?].to_vec();
+        let target = block(&mut state, to.handle)?;
+        let range = range(target.len(), to.offset_bytes as usize, bytes)?;
         target[range].copy_from_slice(&source);
         Ok(())
     }
 
     fn compile(&mut self, source: &KernelSource) -> Result<ModuleId, DeviceError> {
         drop(self.shared.call("compile")?);
-        Err(DeviceError::Unsupported(format!("the test device has no compiler for {}", source.name)))
+        Err(DeviceError::Unsupported(format!("the test device has no compiler for {}", source.name())))
     }
 
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError> {
@@ -223,7 +223,31 @@ impl DeviceLane for Lane {
         self.shared.call("synchronize").map(drop)
     }
 
+    fn mark(&mut self) -> Result<Mark, DeviceError> {
+        drop(self.shared.call("mark")?);
+        let slot = self.marked % MARKS;
+        self.marks.truncate(MARKS);
+        if slot == self.marks.len() {
+            self.marks.push(Instant::now());
+        } else {
+            self.marks[slot] = Instant::now();
+        }
+        self.marked += 1;
+        Ok(Mark(slot as u64))
+    }
+
+    fn between(&mut self, from: Mark, to: Mark) -> Result<Duration, DeviceError> {
+        match (self.marks.get(from.0 as usize), self.marks.get(to.0 as usize)) {
+            (Some(from), Some(to)) => Ok(to.saturating_duration_since(*from)),
+            _ => Err(DeviceError::Call("no such mark".into())),
+        }
+    }
+
     fn blas(&mut self) -> Option<&mut dyn Blas> {
         Some(self)
+    }
+
+    fn solver(&mut self) -> Option<&mut dyn Solver> {
+        None
     }
 }

@@ -5,7 +5,7 @@ use super::{Pipeline, State};
 use crate::dispatch::{Event, Executor, JobId, Lane, LaneId};
 use crate::run::{CpuLane, DeviceLanes, Report, ReportTo, Task};
 use offload_core::Plan;
-use offload_core::device::{Device, DeviceError};
+use offload_core::device::{DeviceError, DeviceHost};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,19 +58,19 @@ impl CpuLanes {
 
 /// A device and its lanes.
 pub(super) struct DeviceSlot {
-    device: Arc<dyn Device>,
+    device: Arc<dyn DeviceHost>,
     lanes: Mutex<Option<DeviceLanes>>,
     up: AtomicBool,
 }
 
 impl DeviceSlot {
-    pub(super) fn new(device: Arc<dyn Device>) -> Self {
+    pub(super) fn new(device: Arc<dyn DeviceHost>) -> Self {
         DeviceSlot { device, lanes: Mutex::new(None), up: AtomicBool::new(false) }
     }
     pub(super) fn id(&self) -> u32 {
         self.device.descriptor().id
     }
-    pub(super) fn device(&self) -> &Arc<dyn Device> {
+    pub(super) fn device(&self) -> &Arc<dyn DeviceHost> {
         &self.device
     }
     pub(super) fn is_up(&self) -> bool {

@@ -23,7 +23,7 @@ pub use batch::{BatchItem, BatchReply, BatchRequest, BatchTicket};
 use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
 use offload_api::DeviceChoice;
-use offload_core::device::Device;
+use offload_core::device::DeviceHost;
 use offload_core::{DeviceNeed, Registry};
 pub use standing::{Quote, Standing};
 use std::collections::HashMap;
@@ -131,7 +131,7 @@ impl Pipeline {
     pub fn start(
         config: PipelineConfig,
         registry: &Registry,
-        devices: Vec<Arc<dyn Device>>,
+        devices: Vec<Arc<dyn DeviceHost>>,
         observer: Arc<dyn Observer>,
         audit: AuditSink,
         catalog: Option<Arc<Catalog>>,
@@ -187,7 +187,7 @@ impl Pipeline {
     }
 
     /// The devices and whether each is in service.
-    pub fn devices(&self) -> impl Iterator<Item = (&Arc<dyn Device>, bool)> {
+    pub fn devices(&self) -> impl Iterator<Item = (&Arc<dyn DeviceHost>, bool)> {
         self.devices.iter().map(|slot| (slot.device(), slot.is_up()))
     }
 

@@ -2,7 +2,7 @@
 
 use super::message::{Report, ReportTo, RunFailure, Task, catching};
 use crate::dispatch::LaneId;
-use offload_core::device::{Device, DeviceError, DeviceLane, Gpu, LanePriority};
+use offload_core::device::{DeviceError, DeviceHost, DeviceJob, JobLane, LanePriority};
 use offload_core::{Context, Failure};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -29,14 +29,14 @@ impl DeviceLanes {
     /// # Errors
     /// When the device refuses, or the system gives no thread.
     pub fn open(
-        device: &Arc<dyn Device>,
+        device: &Arc<dyn DeviceHost>,
         realtime: LaneId,
         general: LaneId,
         report: &ReportTo,
     ) -> Result<DeviceLanes, DeviceError> {
         let mut lanes = Vec::new();
         for (id, priority) in [(realtime, LanePriority::High), (general, LanePriority::Normal)] {
-            let lane = device.open_lane(priority)?;
+            let lane = device.open(priority)?;
             let (tasks, inbox) = channel();
             let report = Arc::clone(report);
             std::thread::Builder::new()
@@ -62,7 +62,7 @@ impl DeviceLanes {
     }
 
     /// Waits until the device answers again, however long that takes; `stop` ends the wait.
-    pub fn await_health(device: &dyn Device, stop: impl Fn() -> bool) -> bool {
+    pub fn await_health(device: &dyn DeviceHost, stop: impl Fn() -> bool) -> bool {
         for attempt in 0.. {
             std::thread::sleep(BACKOFF[usize::min(attempt, BACKOFF.len() - 1)]);
             if stop() {
@@ -78,7 +78,7 @@ impl DeviceLanes {
     }
 }
 
-fn serve(id: LaneId, mut lane: Box<dyn DeviceLane>, inbox: &Receiver<Task>, report: &ReportTo) {
+fn serve(id: LaneId, mut lane: Box<dyn JobLane>, inbox: &Receiver<Task>, report: &ReportTo) {
     while let Ok(task) = inbox.recv() {
         let job = task.job;
         let start = Instant::now();
@@ -86,10 +86,15 @@ fn serve(id: LaneId, mut lane: Box<dyn DeviceLane>, inbox: &Receiver<Task>, repo
         let result = catching(|| {
             let ctx = Context::new(task.cancel, task.progress);
             ctx.check()?;
-            let mut gpu = Gpu::new(lane.as_mut(), task.tenant, ctx, task.device_bytes);
-            let result = task.operation.operation.gpu(task.inputs, &mut gpu);
-            timings = Some(gpu.timings());
-            result
+            let report = lane.run(DeviceJob {
+                operation: task.operation,
+                inputs: task.inputs,
+                tenant: task.tenant,
+                reserved_bytes: task.device_bytes,
+                context: ctx,
+            });
+            timings = Some(report.timings);
+            report.result
         })
         // A driver's panic leaves its context in an unknown state, which is what a lost device is.
         .map_err(|e| match e {

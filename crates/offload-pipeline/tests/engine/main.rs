@@ -6,13 +6,13 @@ mod made;
 use made::{Made, Outcomes, caller, config, request};
 use offload_api::{DeviceChoice, ErrorCode, Priority, Tensor, Value};
 use offload_core::Registry;
-use offload_core::device::Device;
+use offload_core::device::{DeviceHost, InProcess};
 use offload_devices::test_device::{Fault, Faults, TestDevice};
 use offload_pipeline::engine::Pipeline;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-fn pipeline(devices: Vec<Arc<dyn Device>>) -> Arc<Pipeline> {
+fn pipeline(devices: Vec<Arc<dyn DeviceHost>>) -> Arc<Pipeline> {
     let registry = Registry::new(made::operations().iter().copied());
     Pipeline::start(config(), &registry, devices, Arc::new(()), Box::new(|_| ()), None).unwrap()
 }
@@ -115,6 +115,10 @@ fn a_panic_is_an_internal_error_and_the_lane_lives_on() {
     assert_eq!(reserved(&p), 0);
 }
 
+fn host(device: &Arc<TestDevice>) -> Arc<dyn DeviceHost> {
+    Arc::new(InProcess::new(Arc::clone(device) as Arc<dyn offload_core::device::Device>))
+}
+
 fn device_job(p: &Pipeline, choice: DeviceChoice) -> offload_pipeline::settle::Outcome {
     let outcomes = Outcomes::default();
     let mut r = request(&caller("a"), Made::Double, 0.0);
@@ -128,7 +132,7 @@ fn device_job(p: &Pipeline, choice: DeviceChoice) -> offload_pipeline::settle::O
 #[test]
 fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
     let device = Arc::new(TestDevice::new(0, 1 << 20, Faults::none()));
-    let p = pipeline(vec![device.clone()]);
+    let p = pipeline(vec![host(&device)]);
     let right = |outcome: &offload_pipeline::settle::Outcome| {
         let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
         let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
@@ -141,7 +145,7 @@ fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
         for call in ["alloc", "upload", "synchronize", "download"] {
             // A pipeline of its own: what the CPU was seen to take would make it the first choice, and no fallback.
             let faults = Faults::on(call, fault);
-            let p = pipeline(vec![Arc::new(TestDevice::new(0, 1 << 20, faults))]);
+            let p = pipeline(vec![host(&Arc::new(TestDevice::new(0, 1 << 20, faults)))]);
             let outcome = device_job(&p, DeviceChoice::Auto);
             right(&outcome);
             let answer = outcome.result.unwrap();
@@ -158,7 +162,7 @@ fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
 fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
     let faults = Faults::none();
     let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
-    let p = pipeline(vec![device.clone()]);
+    let p = pipeline(vec![host(&device)]);
     faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
     assert!(matches!(error.error, ErrorCode::NoGpuAvailable | ErrorCode::Internal), "{error:?}");

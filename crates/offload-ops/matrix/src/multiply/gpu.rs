@@ -2,7 +2,7 @@
 
 use super::{Extents, Inputs, Precision};
 use crate::kernel::need::tensor;
-use crate::kernel::real::{Real, by_dtype, elements};
+use crate::kernel::real::{Real, by_dtype};
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
 use offload_core::device::{Gemm, Gpu};
@@ -12,8 +12,8 @@ pub(super) fn run(inputs: &Inputs, e: Extents, gpu: &mut Gpu<'_>) -> Result<Reco
 }
 
 fn product<T: Real>(inputs: &Inputs, e: Extents, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
-    let a = gpu.upload(elements::<T>(&inputs.a, "a")?)?;
-    let b = gpu.upload(elements::<T>(&inputs.b, "b")?)?;
+    let a = gpu.input::<T>("a", &inputs.a)?;
+    let b = gpu.input::<T>("b", &inputs.b)?;
     let c = gpu.zeros::<T>(e.count() * e.m * e.n)?;
     let gemm = Gemm {
         m: e.m,

@@ -1,0 +1,113 @@
+//! Where a device's jobs run: a thread of this process, or a worker process. The boundary is a job.
+
+use super::{Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents};
+use crate::{Context, Failure, Registered, TenantId};
+use offload_api::{Record, Tensor};
+use std::sync::Arc;
+
+/// A job for a device: no driver pointer in it, so that the other side can be another process.
+pub struct DeviceJob {
+    /// What to run.
+    pub operation: &'static Registered,
+    /// On what.
+    pub inputs: Record<Tensor>,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Device bytes reserved for it.
+    pub reserved_bytes: u64,
+    /// Whether to stop, and how far it is.
+    pub context: Context,
+}
+
+/// What became of a job.
+pub struct DeviceReport {
+    /// The outputs, or why there are none.
+    pub result: Result<Record<Tensor>, Failure>,
+    /// Where the time went.
+    pub timings: GpuTimings,
+}
+
+/// A device as the service sees it.
+pub trait DeviceHost: Send + Sync {
+    /// What is known of it.
+    fn descriptor(&self) -> &Descriptor;
+    /// A lane of this urgency.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn open(&self, priority: LanePriority) -> Result<Box<dyn JobLane>, DeviceError>;
+    /// How it is; also the probe that ends a quarantine, so it may restart what serves the device.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn health(&self) -> Result<Health, DeviceError>;
+}
+
+/// One job at a time, in order.
+pub trait JobLane: Send {
+    /// Runs a job to its end.
+    fn run(&mut self, job: DeviceJob) -> DeviceReport;
+}
+
+/// A device whose jobs run on threads of this process.
+pub struct InProcess {
+    device: Arc<dyn Device>,
+    residents: Arc<Residents>,
+}
+
+impl InProcess {
+    /// The device itself, with no room for resident inputs.
+    pub fn new(device: Arc<dyn Device>) -> InProcess {
+        InProcess::with_residents(device, 0)
+    }
+
+    /// The device itself, keeping at most this many bytes of inputs there between jobs.
+    pub fn with_residents(device: Arc<dyn Device>, resident_bytes: u64) -> InProcess {
+        InProcess { device, residents: Arc::new(Residents::new(resident_bytes)) }
+    }
+
+    /// What is kept there.
+    pub fn residents(&self) -> &Arc<Residents> {
+        &self.residents
+    }
+}
+
+impl DeviceHost for InProcess {
+    fn descriptor(&self) -> &Descriptor {
+        self.device.descriptor()
+    }
+
+    fn open(&self, priority: LanePriority) -> Result<Box<dyn JobLane>, DeviceError> {
+        let lane = self.device.open_lane(priority)?;
+        Ok(Box::new(Lane {
+            lane,
+            descriptor: self.device.descriptor().clone(),
+            residents: Arc::clone(&self.residents),
+        }))
+    }
+
+    fn health(&self) -> Result<Health, DeviceError> {
+        self.device.health()
+    }
+}
+
+struct Lane {
+    lane: Box<dyn DeviceLane>,
+    descriptor: Descriptor,
+    residents: Arc<Residents>,
+}
+
+impl JobLane for Lane {
+    fn run(&mut self, job: DeviceJob) -> DeviceReport {
+        let mut gpu = Gpu::new(
+            self.lane.as_mut(),
+            &self.descriptor,
+            &self.residents,
+            job.tenant,
+            job.context,
+            job.reserved_bytes,
+        );
+        let result = job.operation.operation.gpu(job.inputs, &mut gpu);
+        gpu.end(result)
+    }
+}

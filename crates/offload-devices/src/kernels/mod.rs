@@ -1,0 +1,25 @@
+//! From a kernel text to what a compiler gets: the prelude, the definitions, the text.
+
+use offload_core::device::{Backend, KernelSource};
+use std::fmt::Write as _;
+
+/// The dialect, put before every kernel text.
+pub const PRELUDE: &str = include_str!("prelude.h");
+
+/// The whole text for a compiler of this backend, definitions included.
+pub fn assemble(source: &KernelSource, backend: Backend) -> String {
+    let body = match (backend, source.text.cuda) {
+        (Backend::Cuda, Some(text)) => text,
+        _ => source.text.text,
+    };
+    let mut whole = String::with_capacity(PRELUDE.len() + body.len() + 256);
+    for (name, value) in source.defines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(whole, "#define {name} {value}");
+    }
+    whole.push_str(PRELUDE);
+    // Messages of the compiler count lines of the text, not of the prelude.
+    let _ = writeln!(whole, "#line 1 \"{}\"", source.text.name);
+    whole.push_str(body);
+    whole
+}
