@@ -4,6 +4,7 @@
 //! [`host`] maps files into memory.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod discover;
 pub mod host;
 pub mod kernels;
 pub mod test_device;

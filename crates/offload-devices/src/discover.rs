@@ -1,0 +1,116 @@
+//! Which devices this machine has, and why others are absent.
+//!
+//! Loading a driver can crash a process, so the service asks a worker process to do this.
+
+use crate::test_device::{Faults, TestDevice};
+use offload_core::device::{Backend, Descriptor, Device, DeviceError};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How devices are opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Where compiled kernels are kept; nowhere when absent.
+    pub kernel_cache: Option<PathBuf>,
+    /// Bytes of memory that jobs may take of each device; all that is free, less headroom, when absent.
+    pub memory_bytes: Option<u64>,
+    /// Whether OpenCL devices that are CPUs count.
+    pub allow_cpu_opencl: bool,
+    /// Memory of a test device, in bytes.
+    pub test_memory_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            kernel_cache: None,
+            memory_bytes: None,
+            allow_cpu_opencl: false,
+            test_memory_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A driver's devices in its own order, or why it has none.
+type List = fn(&Options) -> Result<Vec<Descriptor>, String>;
+/// Opens one of them by its place in that order.
+type Open = fn(u32, &Options) -> Result<Arc<dyn Device>, DeviceError>;
+
+/// The drivers, in order of preference: a card seen through two of them belongs to the first.
+const DRIVERS: &[(Backend, List, Open)] = &[];
+
+/// A device that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundDevice {
+    /// `cuda:0`, as [`open`] takes it.
+    pub selector: String,
+    /// What is known of it.
+    pub descriptor: Descriptor,
+}
+
+/// A driver or device that is not used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// `cuda`, or `opencl:1`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What this machine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Devices, numbered from 0.
+    pub devices: Vec<FoundDevice>,
+    /// Drivers and devices that are not used.
+    pub absent: Vec<Absent>,
+}
+
+/// Looks through every driver.
+pub fn discover(options: &Options) -> Found {
+    let mut found = Found::default();
+    for (backend, list, _) in DRIVERS {
+        let devices = match list(options) {
+            Ok(devices) => devices,
+            Err(reason) => {
+                found.absent.push(Absent { what: backend.name().into(), reason });
+                continue;
+            }
+        };
+        for (ordinal, mut descriptor) in devices.into_iter().enumerate() {
+            let selector = format!("{}:{ordinal}", backend.name());
+            let same = found
+                .devices
+                .iter()
+                .find(|d| d.descriptor.pci.is_some() && d.descriptor.pci == descriptor.pci)
+                .map(|d| d.selector.clone());
+            if let Some(other) = same {
+                let reason = format!("the same card as {other}");
+                found.absent.push(Absent { what: selector, reason });
+            } else if descriptor.is_cpu && !options.allow_cpu_opencl {
+                let reason = "a CPU; set devices.allow_cpu_opencl to use it".into();
+                found.absent.push(Absent { what: selector, reason });
+            } else {
+                descriptor.id = found.devices.len() as u32;
+                found.devices.push(FoundDevice { selector, descriptor });
+            }
+        }
+    }
+    found
+}
+
+/// Opens a device by its selector: `cuda:0`, `opencl:1`, `test:0`.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`] when there is no such device; otherwise the driver's reason.
+pub fn open(selector: &str, options: &Options) -> Result<Arc<dyn Device>, DeviceError> {
+    let unknown = || DeviceError::Unsupported(format!("no device {selector}"));
+    let (driver, ordinal) = selector.split_once(':').ok_or_else(unknown)?;
+    let ordinal: u32 = ordinal.parse().map_err(|_| unknown())?;
+    if driver == Backend::Test.name() {
+        return Ok(Arc::new(TestDevice::new(ordinal, options.test_memory_bytes, Faults::none())));
+    }
+    let (.., open) = DRIVERS.iter().find(|(b, ..)| b.name() == driver).ok_or_else(unknown)?;
+    open(ordinal, options)
+}
