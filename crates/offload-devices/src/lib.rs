@@ -7,4 +7,6 @@
 pub mod discover;
 pub mod host;
 pub mod kernels;
+mod memory;
 pub mod test_device;
+mod vendor;

@@ -1,5 +1,9 @@
 //! From a kernel text to what a compiler gets: the prelude, the definitions, the text.
 
+mod cache;
+
+pub use cache::DiskCache;
+
 use offload_core::device::{Backend, KernelSource};
 use std::fmt::Write as _;
 

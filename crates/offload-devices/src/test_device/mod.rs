@@ -129,7 +129,13 @@ impl Device for TestDevice {
             utilization_percent: Some(0),
             temperature_celsius: None,
             power_watts: None,
+            uncorrected_errors: None,
+            mig: None,
         })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.shared.lock().used
     }
 }
 
