@@ -7,4 +7,5 @@
 pub mod discover;
 pub mod host;
 pub mod kernels;
+pub mod memory;
 pub mod test_device;
