@@ -162,6 +162,7 @@ impl Inputs {
     }
 
     /// Takes a parameter from a text that is no JSON, as a query string has it.
+    #[cfg(feature = "arrow")]
     pub fn text_parameter(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
         let is_text = match self.field(name).map(|f| &f.kind) {
             Some(kind) => matches!(kind, Kind::Choice(_) | Kind::Text { .. }),

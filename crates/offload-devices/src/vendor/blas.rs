@@ -112,7 +112,8 @@ impl BlasLibrary {
     /// # Errors
     /// What is missing.
     pub(super) fn rocblas() -> Result<BlasLibrary, String> {
-        let library = Library::open(&["librocblas.so.5", "librocblas.so.4", "librocblas.so.0", "librocblas.so"])?;
+        let library =
+            Library::open(&["librocblas.so.5", "librocblas.so.4", "librocblas.so.0", "librocblas.so"])?;
         let name = |field: &'static str| {
             match field {
                 "create" => "rocblas_create_handle",

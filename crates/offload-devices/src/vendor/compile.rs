@@ -60,8 +60,14 @@ impl Compiler {
         };
         // SAFETY: these are NVRTC's signatures.
         let calls = unsafe { Calls::load(&library, name)? };
-        Compiler { calls, backend: Backend::Cuda, architecture: architecture.into(), software: String::new(), cache }
-            .named("nvrtc")
+        Compiler {
+            calls,
+            backend: Backend::Cuda,
+            architecture: architecture.into(),
+            software: String::new(),
+            cache,
+        }
+        .named("nvrtc")
     }
 
     /// hipRTC for `gfx942` and the like. It is known to crash on architectures it does not know, so only those in the
@@ -71,13 +77,14 @@ impl Compiler {
     /// What is missing, or that the architecture is not in the list.
     pub(super) fn hiprtc(architecture: &str, cache: Option<DiskCache>) -> Result<Compiler, String> {
         const KNOWN: &[&str] = &[
-            "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx950", "gfx1030", "gfx1100", "gfx1101", "gfx1102",
-            "gfx1200", "gfx1201",
+            "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx950", "gfx1030", "gfx1100", "gfx1101",
+            "gfx1102", "gfx1200", "gfx1201",
         ];
         if !KNOWN.contains(&architecture) {
             return Err(format!("{architecture} is not among the architectures that are compiled for"));
         }
-        let names = ["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5", "libhiprtc.so", "libamdhip64.so.5"];
+        let names =
+            ["libhiprtc.so.7", "libhiprtc.so.6", "libhiprtc.so.5", "libhiprtc.so", "libamdhip64.so.5"];
         let library = Library::open(&names)?;
         let name = |field: &'static str| {
             match field {
@@ -95,8 +102,14 @@ impl Compiler {
         };
         // SAFETY: these are hipRTC's signatures.
         let calls = unsafe { Calls::load(&library, name)? };
-        Compiler { calls, backend: Backend::Rocm, architecture: architecture.into(), software: String::new(), cache }
-            .named("hiprtc")
+        Compiler {
+            calls,
+            backend: Backend::Rocm,
+            architecture: architecture.into(),
+            software: String::new(),
+            cache,
+        }
+        .named("hiprtc")
     }
 
     fn named(mut self, name: &str) -> Result<Compiler, String> {
@@ -140,7 +153,12 @@ impl Compiler {
         Ok(code)
     }
 
-    fn translate(&self, source: &KernelSource, text: &str, options: &[String]) -> Result<Vec<u8>, DeviceError> {
+    fn translate(
+        &self,
+        source: &KernelSource,
+        text: &str,
+        options: &[String],
+    ) -> Result<Vec<u8>, DeviceError> {
         let bad = |what: &str| DeviceError::Compile(format!("{}: {what}", source.name()));
         let text = CString::new(text).map_err(|_| bad("the text holds a zero byte"))?;
         let name = CString::new(source.name()).map_err(|_| bad("the name holds a zero byte"))?;

@@ -63,10 +63,7 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     note(blas.as_ref().map(BlasLibrary::software), "cuBLAS");
     note(solver.as_ref().map(SolverLibrary::software), "cuSOLVER");
     let (free, _) = driver.memory_info()?;
-    let capacity = options
-        .memory_bytes
-        .unwrap_or(u64::MAX)
-        .min(free.saturating_sub(HEADROOM_BYTES));
+    let capacity = options.memory_bytes.unwrap_or(u64::MAX).min(free.saturating_sub(HEADROOM_BYTES));
     descriptor.memory_bytes = capacity - capacity / WORKSPACE_SHARE;
     let monitor = descriptor.pci.as_deref().and_then(|p| Monitor::open(p).ok());
     let shared = Shared::new(driver, context, capacity, compiler, blas.ok(), solver.ok());

@@ -71,9 +71,10 @@ impl Shared {
         if let Some(id) = modules.ids.get(source) {
             return Ok(*id);
         }
-        let compiler = self.compiler.as_ref().ok_or_else(|| {
-            DeviceError::Unsupported(format!("no run-time compiler: {}", self.no_compiler))
-        })?;
+        let compiler = self
+            .compiler
+            .as_ref()
+            .ok_or_else(|| DeviceError::Unsupported(format!("no run-time compiler: {}", self.no_compiler)))?;
         let code = compiler.compile(source)?;
         let mut module: Opaque = std::ptr::null_mut();
         // SAFETY: `code` is a whole image, alive during the call; the driver copies what it needs.
@@ -92,7 +93,8 @@ impl Shared {
             modules.handles.get(module.0 as usize).copied()
         };
         let handle = handle.ok_or_else(|| DeviceError::Call(format!("no module {}", module.0)))?;
-        let name = CString::new(entry).map_err(|_| DeviceError::Call("an entry's name holds a zero".into()))?;
+        let name =
+            CString::new(entry).map_err(|_| DeviceError::Call("an entry's name holds a zero".into()))?;
         let mut function: Opaque = std::ptr::null_mut();
         // SAFETY: the module was loaded in this context and is never unloaded.
         let code = unsafe {

@@ -1,7 +1,7 @@
 //! The calls of a vendor's driver that everything else stands on.
 
 use super::search::{Library, functions};
-use offload_core::device::{Backend, DeviceError, Health};
+use offload_core::device::{DeviceError, Health};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
@@ -12,7 +12,7 @@ pub(super) type Opaque = *mut c_void;
 
 functions! {
     /// The calls that CUDA and HIP spell alike but for their names.
-    struct Calls {
+    pub(super) struct Calls {
         init: fn(c_uint) -> c_int;
         driver_version: fn(*mut c_int) -> c_int;
         device_count: fn(*mut c_int) -> c_int;
@@ -148,7 +148,8 @@ impl Driver {
     /// # Errors
     /// What is missing, or what the driver answered.
     pub(super) fn hip() -> Result<Driver, String> {
-        let library = Library::open(&["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5", "libamdhip64.so"])?;
+        let library =
+            Library::open(&["libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5", "libamdhip64.so"])?;
         let name = |field: &'static str| {
             match field {
                 "init" => "hipInit",
@@ -193,14 +194,6 @@ impl Driver {
         // SAFETY: no pointer is passed.
         self.check("initialise", unsafe { (self.calls.init)(0) }).map_err(|e| e.to_string())?;
         Ok(self)
-    }
-
-    /// Which driver it is.
-    pub(super) fn backend(&self) -> Backend {
-        match self.own {
-            Own::Cuda(_) => Backend::Cuda,
-            Own::Hip(_) => Backend::Rocm,
-        }
     }
 
     /// How many devices it has.
@@ -352,7 +345,11 @@ impl Driver {
                 }
                 Own::Hip(own) => (own.error_name)(code),
             };
-            if text.is_null() { "an unknown error".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+            if text.is_null() {
+                "an unknown error".into()
+            } else {
+                CStr::from_ptr(text).to_string_lossy().into_owned()
+            }
         }
     }
 }

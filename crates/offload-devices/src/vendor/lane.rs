@@ -75,7 +75,9 @@ impl Lane {
         let (base, size) = self.shared.memory().place(at.handle)?;
         match at.offset_bytes.checked_add(bytes) {
             Some(end) if end <= size => Ok(base + at.offset_bytes),
-            _ => Err(DeviceError::Call(format!("{bytes} bytes at {} are outside of {size}", at.offset_bytes))),
+            _ => {
+                Err(DeviceError::Call(format!("{bytes} bytes at {} are outside of {size}", at.offset_bytes)))
+            }
         }
     }
 
@@ -198,7 +200,8 @@ impl DeviceLane for Lane {
             });
         }
         // Little-endian hosts only: a shorter value lies at the beginning of its eight bytes.
-        let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
+        let mut pointers: Vec<*mut c_void> =
+            values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
         let [x, y, z] = launch.groups;
         let driver = &self.shared.driver;
         // SAFETY: the arguments are those of the entry's declared signature, in order, and outlive the call, which

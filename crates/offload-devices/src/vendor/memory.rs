@@ -44,9 +44,10 @@ impl Memory {
 
     fn grow(&mut self, driver: &Driver, stream: Opaque, bytes: u64) -> Result<(), DeviceError> {
         let refused = |e| match e {
-            DeviceError::OutOfMemory { .. } => {
-                DeviceError::OutOfMemory { needed_bytes: bytes, free_bytes: driver.memory_info().map_or(0, |m| m.0) }
-            }
+            DeviceError::OutOfMemory { .. } => DeviceError::OutOfMemory {
+                needed_bytes: bytes,
+                free_bytes: driver.memory_info().map_or(0, |m| m.0),
+            },
             e => e,
         };
         let address = match alloc(driver, bytes) {

@@ -29,8 +29,9 @@ impl Library {
     fn load(names: &[&'static str], flags: i32) -> Result<Library, String> {
         let mut first = None;
         for name in names {
-            let places = std::iter::once(OsString::from(name))
-                .chain(folders().iter().map(|f| f.join(name)).filter(|p| p.exists()).map(PathBuf::into_os_string));
+            let places = std::iter::once(OsString::from(name)).chain(
+                folders().iter().map(|f| f.join(name)).filter(|p| p.exists()).map(PathBuf::into_os_string),
+            );
             for place in places {
                 // SAFETY: the initialisers of a vendor's library run; it is the one installed on this machine, and
                 // this process is the worker that exists to contain it.
@@ -144,11 +145,8 @@ fn site_packages() -> Vec<PathBuf> {
 
 fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut found: Vec<PathBuf> = listing
-        .flatten()
-        .filter(|e| e.file_name().to_str().is_some_and(&wanted))
-        .map(|e| e.path())
-        .collect();
+    let mut found: Vec<PathBuf> =
+        listing.flatten().filter(|e| e.file_name().to_str().is_some_and(&wanted)).map(|e| e.path()).collect();
     // Newest version first, and the same order in every run.
     found.sort();
     found.reverse();

@@ -1,7 +1,7 @@
 //! Factorisations by cuSOLVER, and by cuBLAS for batches of small matrices.
 
-use super::blas::int;
 use super::blas::check as blas_check;
+use super::blas::int;
 use super::driver::{Address, Opaque};
 use super::lane::Lane;
 use super::search::{Library, functions};
@@ -264,7 +264,8 @@ impl Solver for Lane {
     ) -> Result<(), DeviceError> {
         let each = bytes(n * n, double);
         let a = self.address(a, each * batch as u64)?;
-        let (pivots, info) = (self.address(pivots, 4 * (n * batch) as u64)?, self.address(info, 4 * batch as u64)?);
+        let (pivots, info) =
+            (self.address(pivots, 4 * (n * batch) as u64)?, self.address(info, 4 * batch as u64)?);
         let list = self.pointers(a, each, batch)?;
         let (n, batch) = (int(n)?, int(batch)?);
         let blas = self.blas_lane()?;
@@ -286,8 +287,10 @@ impl Solver for Lane {
         info: At,
     ) -> Result<(), DeviceError> {
         let each = bytes(n * n, double);
-        let (a, inverse) = (self.address(a, each * batch as u64)?, self.address(inverse, each * batch as u64)?);
-        let (pivots, info) = (self.address(pivots, 4 * (n * batch) as u64)?, self.address(info, 4 * batch as u64)?);
+        let (a, inverse) =
+            (self.address(a, each * batch as u64)?, self.address(inverse, each * batch as u64)?);
+        let (pivots, info) =
+            (self.address(pivots, 4 * (n * batch) as u64)?, self.address(info, 4 * batch as u64)?);
         let (from, to) = (self.pointers(a, each, batch)?, self.pointers(inverse, each, batch)?);
         let (n, batch) = (int(n)?, int(batch)?);
         let blas = self.blas_lane()?;
@@ -408,9 +411,7 @@ impl Solver for Lane {
             self.solver_workspace("gesvd", double, |size| unsafe { (calls.gesvd_size)(handle, m, n, size) })?;
         // SAFETY: as above. The last workspace is for complex types alone.
         check("gesvd", unsafe {
-            (calls.gesvd)(
-                handle, job_u, job_vt, m, n, a, m, values, left, m, right, n, work, size, 0, info,
-            )
+            (calls.gesvd)(handle, job_u, job_vt, m, n, a, m, values, left, m, right, n, work, size, 0, info)
         })
     }
 }
