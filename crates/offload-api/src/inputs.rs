@@ -2,7 +2,9 @@
 //! or as tensors of one element. Whatever the format, what comes out is what JSON would have given.
 
 use crate::graph;
-use crate::json::{scalar, step, unknown};
+#[cfg(feature = "arrow")]
+use crate::json::step;
+use crate::json::{scalar, unknown};
 use crate::{
     DType, Data, DatasetRef, Elem, Field, Invalid, Kind, MAX_RANK, Options, Record, Schema, Source, Tensor,
     Value,

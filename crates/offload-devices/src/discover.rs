@@ -2,6 +2,7 @@
 //!
 //! Loading a driver can crash a process, so the service asks a worker process to do this.
 
+use crate::opencl;
 use crate::test_device::{Faults, TestDevice};
 use crate::vendor;
 use offload_core::device::{Backend, Descriptor, Device, DeviceError};
@@ -42,6 +43,7 @@ type Open = fn(u32, &Options) -> Result<Arc<dyn Device>, DeviceError>;
 const DRIVERS: &[(Backend, List, Open)] = &[
     (Backend::Cuda, vendor::list_cuda, vendor::open_cuda),
     (Backend::Rocm, vendor::list_rocm, vendor::open_rocm),
+    (Backend::OpenCl, opencl::list, opencl::open),
 ];
 
 /// A device that was found.

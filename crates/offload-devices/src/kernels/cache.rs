@@ -1,50 +1,77 @@
-//! Compiled kernels on disk. An entry that does not hold what was written is as good as none.
+//! Compiled kernels on disk, so that a restart does not compile again.
+//!
+//! A key names everything that the result depends on. What is read is checked against its own hash; a file that is
+//! cut short, altered or of another format is as good as absent, and is written anew.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A folder of compiled kernels, each under the hash of all that it was made from.
-#[derive(Clone, Debug)]
-pub struct DiskCache {
-    folder: PathBuf,
+/// The format of the files: raised when it changes.
+const MAGIC: &[u8; 8] = b"OFFKRN01";
+
+/// A folder of compiled kernels; without one, nothing is kept.
+#[derive(Clone, Debug, Default)]
+pub struct KernelCache {
+    folder: Option<PathBuf>,
 }
 
-impl DiskCache {
-    /// The cache in `folder`, which is made when something is first put there.
-    pub fn new(folder: &Path) -> DiskCache {
-        DiskCache { folder: folder.to_path_buf() }
-    }
+/// The name of a compiled kernel: a hash of everything it depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(blake3::Hash);
 
-    /// The key of what is made from these parts.
-    pub fn key(parts: &[&str]) -> String {
+impl Key {
+    /// The key of these parts: the whole text, the options, the device, the compiler's version.
+    pub fn of(parts: &[&str]) -> Key {
         let mut hasher = blake3::Hasher::new();
         for part in parts {
-            // The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+            // With its length, so that no two lists of parts run together to the same bytes.
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
-        hasher.finalize().to_hex().to_string()
+        Key(hasher.finalize())
+    }
+}
+
+impl KernelCache {
+    /// Kernels kept in this folder, which is made when it is missing.
+    pub fn new(folder: Option<PathBuf>) -> KernelCache {
+        KernelCache { folder }
     }
 
-    /// The code under `key`.
-    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let stored = std::fs::read(self.folder.join(key)).ok()?;
-        let (sum, code) = stored.split_at_checked(blake3::OUT_LEN)?;
-        (blake3::hash(code).as_bytes() == sum).then(|| code.to_vec())
+    fn path(&self, key: &Key) -> Option<PathBuf> {
+        self.folder.as_ref().map(|f| f.join(format!("{}.kernel", key.0.to_hex())))
     }
 
-    /// Keeps code under `key`. A disk that is full or read-only costs the next start a compilation, nothing else.
-    pub fn put(&self, key: &str, code: &[u8]) {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let part = self.folder.join(format!("{key}.{}.{serial}.part", std::process::id()));
-        let mut stored = blake3::hash(code).as_bytes().to_vec();
-        stored.extend_from_slice(code);
-        let written = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| std::fs::write(&part, stored))
-            .and_then(|()| std::fs::rename(&part, self.folder.join(key)));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&part);
+    /// What is kept under this key.
+    pub fn get(&self, key: &Key) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.path(key)?).ok()?;
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        let (hash, content) = rest.split_first_chunk::<32>()?;
+        (magic == MAGIC && blake3::hash(content).as_bytes() == hash).then(|| content.to_vec())
+    }
+
+    /// Keeps it. A disk that is full or read-only costs the next start a compilation, nothing else, so it is no error.
+    pub fn put(&self, key: &Key, content: &[u8]) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let Some(path) = self.path(key) else { return };
+        // Under a name of its own first: a reader sees a whole file or none.
+        let own = format!("new-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let draft = path.with_extension(own);
+        let write = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let mut file = fs::File::create(&draft)?;
+            file.write_all(MAGIC)?;
+            file.write_all(blake3::hash(content).as_bytes())?;
+            file.write_all(content)?;
+            drop(file);
+            fs::rename(&draft, &path)
+        };
+        if write().is_err() {
+            let _ = fs::remove_file(&draft);
         }
     }
 }
@@ -54,24 +81,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_put_comes_back_and_what_was_spoilt_does_not() {
-        let folder = std::env::temp_dir().join(format!("kernel-cache-{}", std::process::id()));
-        let cache = DiskCache::new(&folder);
-        let key = DiskCache::key(&["text", "-O", "sm_90"]);
+    fn what_was_altered_on_disk_is_as_good_as_absent() {
+        let folder = std::env::temp_dir().join(format!("offload-kernel-cache-{}", std::process::id()));
+        let cache = KernelCache::new(Some(folder.clone()));
+        let key = Key::of(&["text", "device"]);
         assert_eq!(cache.get(&key), None);
-        cache.put(&key, b"machine code");
-        assert_eq!(cache.get(&key).as_deref(), Some(&b"machine code"[..]));
-        assert_eq!(cache.get(&DiskCache::key(&["text-", "O", "sm_90"])), None);
-        let path = folder.join(&key);
-        let mut bytes = std::fs::read(&path).unwrap();
-        for spoil in [bytes.len() - 1, 3] {
-            bytes[spoil] ^= 1;
-            std::fs::write(&path, &bytes).unwrap();
-            assert_eq!(cache.get(&key), None, "byte {spoil}");
-            bytes[spoil] ^= 1;
+        cache.put(&key, b"compiled");
+        assert_eq!(cache.get(&key).as_deref(), Some(&b"compiled"[..]));
+        assert_eq!(cache.get(&Key::of(&["textdevice", ""])), None);
+
+        let path = cache.path(&key).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() - 1] ^= 1;
+        for bad in [&whole[..whole.len() - 1], &whole[..20], &[], &flipped] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(cache.get(&key), None);
         }
-        std::fs::write(&path, &bytes[..20]).unwrap();
-        assert_eq!(cache.get(&key), None, "cut off");
-        std::fs::remove_dir_all(&folder).unwrap();
+        cache.put(&key, b"again");
+        assert_eq!(cache.get(&key).as_deref(), Some(&b"again"[..]));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "drafts are left behind");
+        fs::remove_dir_all(folder).unwrap();
+        KernelCache::default().put(&key, b"nowhere");
     }
 }

@@ -233,6 +233,9 @@ impl Blas for Lane {
         if g.m == 0 || g.n == 0 || g.batch == 0 {
             return Ok(());
         }
+        if !self.has_blas() {
+            return crate::kernels::gemm(self, g, double, a, b, c);
+        }
         let size = if double { 8 } else { 4 };
         let count = |each: usize, own: bool| (each * if own { g.batch } else { 1 } * size) as u64;
         let a = self.address(a, count(g.m * g.k, g.batched.0))?;

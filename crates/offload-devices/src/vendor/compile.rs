@@ -1,7 +1,7 @@
 //! From a kernel text to machine code for the device at hand: NVRTC or hipRTC, with a cache on disk.
 
 use super::search::{Library, functions};
-use crate::kernels::{DiskCache, assemble};
+use crate::kernels::{KernelCache, Key, assemble};
 use offload_core::device::{Backend, DeviceError, KernelSource};
 use std::ffi::{CStr, CString, c_char, c_int};
 
@@ -28,7 +28,7 @@ pub(super) struct Compiler {
     architecture: String,
     /// Name and version, as `check` prints it.
     pub(super) software: String,
-    cache: Option<DiskCache>,
+    cache: KernelCache,
 }
 
 // SAFETY: a table of functions that may be called from any thread, each call on a program of its own.
@@ -41,7 +41,7 @@ impl Compiler {
     ///
     /// # Errors
     /// What is missing.
-    pub(super) fn nvrtc(architecture: &str, cache: Option<DiskCache>) -> Result<Compiler, String> {
+    pub(super) fn nvrtc(architecture: &str, cache: KernelCache) -> Result<Compiler, String> {
         let names = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so"];
         let library = Library::open(&names)?;
         let name = |field: &'static str| {
@@ -75,7 +75,7 @@ impl Compiler {
     ///
     /// # Errors
     /// What is missing, or that the architecture is not in the list.
-    pub(super) fn hiprtc(architecture: &str, cache: Option<DiskCache>) -> Result<Compiler, String> {
+    pub(super) fn hiprtc(architecture: &str, cache: KernelCache) -> Result<Compiler, String> {
         const KNOWN: &[&str] = &[
             "gfx900", "gfx906", "gfx908", "gfx90a", "gfx942", "gfx950", "gfx1030", "gfx1100", "gfx1101",
             "gfx1102", "gfx1200", "gfx1201",
@@ -142,14 +142,12 @@ impl Compiler {
     pub(super) fn compile(&self, source: &KernelSource) -> Result<Vec<u8>, DeviceError> {
         let text = assemble(source, self.backend);
         let options = self.options();
-        let key = DiskCache::key(&[&text, &options.join(" "), &self.software]);
-        if let Some(code) = self.cache.as_ref().and_then(|c| c.get(&key)) {
+        let key = Key::of(&[&text, &options.join(" "), &self.software]);
+        if let Some(code) = self.cache.get(&key) {
             return Ok(code);
         }
         let code = self.translate(source, &text, &options)?;
-        if let Some(cache) = &self.cache {
-            cache.put(&key, &code);
-        }
+        self.cache.put(&key, &code);
         Ok(code)
     }
 

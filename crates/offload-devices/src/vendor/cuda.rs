@@ -7,7 +7,7 @@ use super::driver::Driver;
 use super::health::Monitor;
 use super::solver::SolverLibrary;
 use crate::discover::Options;
-use crate::kernels::DiskCache;
+use crate::kernels::KernelCache;
 use offload_core::device::{Backend, Descriptor, Device, DeviceError};
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     let driver = Driver::cuda().map_err(DeviceError::Unsupported)?;
     let mut descriptor = describe(&driver, ordinal)?;
     let context = driver.context(driver.device(ordinal)?)?;
-    let cache = options.kernel_cache.as_deref().map(DiskCache::new);
+    let cache = KernelCache::new(options.kernel_cache.clone());
     let compiler = Compiler::nvrtc(&descriptor.architecture, cache);
     let blas = BlasLibrary::cublas();
     let solver = SolverLibrary::cusolver();

@@ -266,26 +266,17 @@ impl DeviceLane for Lane {
     }
 
     fn blas(&mut self) -> Option<&mut dyn Blas> {
-        if self.blas.is_none() {
-            let library = self.shared.blas?;
-            self.enter().ok()?;
-            match BlasLane::open(library, self) {
-                Ok(blas) => self.blas = Some(blas),
-                Err(e) => {
-                    // The portable kernels serve instead; only speed is lost.
-                    eprintln!("{} does not open: {e}", library.software());
-                    return None;
-                }
-            }
-        }
-        Some(self)
+        self.open_blas();
+        // Without a library, or with one that does not open, the portable kernels serve.
+        (self.blas.is_some() || self.shared.compiler.is_some()).then_some(self as &mut dyn Blas)
     }
 
     fn solver(&mut self) -> Option<&mut dyn Solver> {
         if self.solver.is_none() {
             let library = self.shared.solver?;
-            // Batched factorisations are the BLAS's.
-            DeviceLane::blas(self)?;
+            // Transposes and batched factorisations are the BLAS's.
+            self.open_blas();
+            self.blas.as_ref()?;
             match SolverLane::open(library, self) {
                 Ok(solver) => self.solver = Some(solver),
                 Err(e) => {
@@ -299,6 +290,20 @@ impl DeviceLane for Lane {
 }
 
 impl Lane {
+    fn open_blas(&mut self) {
+        if self.blas.is_none()
+            && let Some(library) = self.shared.blas
+            && self.enter().is_ok()
+        {
+            match BlasLane::open(library, self) {
+                Ok(blas) => self.blas = Some(blas),
+                Err(e) => eprintln!("{} does not open: {e}", library.software()),
+            }
+        }
+    }
+    pub(super) fn has_blas(&self) -> bool {
+        self.blas.is_some()
+    }
     pub(super) fn blas_lane(&mut self) -> Result<&mut BlasLane, DeviceError> {
         self.blas.as_mut().ok_or_else(|| DeviceError::Unsupported("no BLAS is open".into()))
     }

@@ -5,7 +5,7 @@ use super::compile::Compiler;
 use super::device::{Card, HEADROOM_BYTES, Shared, WORKSPACE_SHARE};
 use super::driver::Driver;
 use crate::discover::Options;
-use crate::kernels::DiskCache;
+use crate::kernels::KernelCache;
 use offload_core::device::{Backend, Descriptor, Device, DeviceError};
 use std::collections::HashMap;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     let driver = Driver::hip().map_err(DeviceError::Unsupported)?;
     let mut descriptor = describe(&driver, ordinal)?;
     let context = driver.context(driver.device(ordinal)?)?;
-    let cache = options.kernel_cache.as_deref().map(DiskCache::new);
+    let cache = KernelCache::new(options.kernel_cache.clone());
     let compiler = Compiler::hiprtc(&descriptor.architecture, cache);
     let blas = BlasLibrary::rocblas();
     let mut note = |result: Result<&str, &String>, what: &str| {
