@@ -8,6 +8,7 @@ mod host;
 mod kernel;
 mod library;
 mod resident;
+mod scrub;
 
 pub use gpu::{Buffer, Gpu, GpuTimings};
 pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, JobLane};
@@ -160,19 +161,27 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// How often its memory was lost and the device came back, within this process. Handles of an earlier count are
+    /// nobody's, and no handle is used again. A driver that never comes back without a new process stays at 0.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// A stream of work on a device. Calls are ordered; only [`download`](Self::download),
 /// [`synchronize`](Self::synchronize) and [`alloc`](Self::alloc) wait. Memory belongs to the device: a handle of one lane
 /// is good in another once what wrote it has run.
 pub trait DeviceLane: Send {
-    /// Memory of this size for a tenant. Its content is not defined: [`Gpu`] zeroes it.
+    /// Memory of this size for a tenant. Its content is not defined: [`Gpu`] zeroes it or writes all of it.
     ///
     /// # Errors
     /// [`DeviceError::OutOfMemory`] when it does not fit.
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError>;
-    /// Gives memory back.
+    /// Gives memory back that the caller has zeroed and waited for.
     fn free(&mut self, handle: Handle);
+    /// Withdraws memory that could not be zeroed: it is never handed out again, and counted until the device is
+    /// restarted. A driver that does nothing about it does just that.
+    fn retire(&mut self, _handle: Handle) {}
     /// Copies host bytes to the device. They may be changed once the call returns, except where they lie in memory
     /// that the lane's host has pinned: then after the next wait.
     ///
