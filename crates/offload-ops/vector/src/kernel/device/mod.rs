@@ -10,12 +10,13 @@ mod bounds;
 mod exact;
 mod lists;
 mod pack;
+pub(crate) mod pairs;
 mod products;
 mod size;
 mod texts;
 
 pub(crate) use size::{MOST_K, Size};
-pub(crate) use texts::TEXTS;
+pub(crate) use texts::{PAIR_TEXTS, TEXTS};
 
 use super::metric::Metric;
 use super::pair::Real;
