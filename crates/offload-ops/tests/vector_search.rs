@@ -1,4 +1,5 @@
 //! Searches on every OpenCL device of this machine beside the same on the CPU, over data that is hard on bounds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use offload_api::{Element, Matches, Record, Tensor, Value};
 use offload_core::device::{DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};

@@ -122,3 +122,6 @@ fn real<T: Real + KernelElement>(
 fn mostly_out(mask: &[u8]) -> bool {
     mask.iter().filter(|&&m| m != 0).count() < mask.len() / 16
 }
+
+#[cfg(test)]
+mod tests;
