@@ -10,12 +10,13 @@ mod bounds;
 mod exact;
 mod lists;
 mod pack;
+pub(crate) mod pairs;
 mod products;
 mod size;
 mod texts;
 
 pub(crate) use size::{MOST_K, Size};
-pub(crate) use texts::TEXTS;
+pub(crate) use texts::{PAIR_TEXTS, TEXTS};
 
 use super::metric::Metric;
 use super::pair::Real;
@@ -23,7 +24,7 @@ use super::top::Ranked;
 use bounds::Precision;
 use offload_api::{DType, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, KernelElement};
+use offload_core::device::{Buffer, DeviceError, Gpu, KernelElement};
 
 /// The tensors of a search.
 pub(crate) struct Inputs<'a> {
@@ -47,6 +48,17 @@ pub(crate) fn search(
         DType::F64 => real::<f64>(inputs, size, gpu),
         _ => codes(inputs, size, gpu),
     }
+}
+
+/// Scores are `f64` whatever the vectors are.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`].
+pub(crate) fn needs_f64(gpu: &Gpu<'_>) -> Result<(), Failure> {
+    if gpu.device().f64 {
+        return Ok(());
+    }
+    Err(DeviceError::Unsupported("scores are f64, which the device does not have".into()).into())
 }
 
 /// The number of a metric in the kernels.
@@ -121,3 +133,6 @@ fn real<T: Real + KernelElement>(
 fn mostly_out(mask: &[u8]) -> bool {
     mask.iter().filter(|&&m| m != 0).count() < mask.len() / 16
 }
+
+#[cfg(test)]
+mod tests;
