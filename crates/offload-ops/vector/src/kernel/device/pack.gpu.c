@@ -3,20 +3,21 @@
 #define LONGEST 1099511627776.0                       // 2^40, as the host has it
 #define NOT_A_NUMBER AS_F32(0x7fc00000u)
 
+// Rows first * step, (first + 1) * step and so on, of which each has its weight at its number before it is multiplied.
 // `write`: moved by the centre and scaled (or to length 1, for the cosine) into `packed`, `width` columns a row, of
 // which those beyond d stay zero. Else the product takes the corpus as it is. A weight that is NaN keeps a row out of
 // the lists: left out by the filter, NaN itself, or without a place in range and then named in `apart` (its first
 // element counts, at most `most` are named).
-KERNEL vector_pack(u32 first, u32 count, u32 d, u32 width, u32 metric, u32 write, u32 masked, u32 most, f64 scale,
-                   GLOBAL const f64 *RESTRICT centre, GLOBAL const T *RESTRICT corpus, GLOBAL const u8 *RESTRICT filter,
-                   GLOBAL f32 *RESTRICT packed, GLOBAL f32 *RESTRICT weights, GLOBAL u32 *RESTRICT apart) {
+KERNEL vector_pack(u32 first, u32 count, u32 step, u32 d, u32 width, u32 metric, u32 write, u32 masked, u32 most,
+                   f64 scale, GLOBAL const f64 *RESTRICT centre, GLOBAL const T *RESTRICT corpus,
+                   GLOBAL const u8 *RESTRICT filter, GLOBAL f32 *RESTRICT packed, GLOBAL f32 *RESTRICT weights, GLOBAL u32 *RESTRICT apart) {
   const u32 lane = local_id() % LANES;
   const u32 slot = local_id() / LANES;
   const u32 whole = d % 4u == 0u;
   const u32 chunks = d / 16u;
   for (u32 at = group_id() * ROWS; at < count; at += group_count() * ROWS) {
     const u32 i = at + slot < count ? at + slot : count - 1u;
-    const u64 row = (u64)first + i;
+    const u64 row = ((u64)first + i) * step;
     const u32 left_out = masked && filter[row] == 0;
     GLOBAL const T *x = corpus + row * d;
     f64 part[PER];
@@ -71,7 +72,7 @@ KERNEL vector_pack(u32 first, u32 count, u32 d, u32 width, u32 metric, u32 write
       place = 1u;
     }
     if (lane == 0 && at + slot < count) {
-      weights[row] = left_out ? NOT_A_NUMBER : weight;
+      weights[first + i] = left_out ? NOT_A_NUMBER : weight;
       if (!left_out && !place && square == square) {  // NaN never ranks, so it needs no place
         const u32 named = atomic_fetch_add_u32(apart, 1u);
         if (named < most) apart[1u + named] = (u32)row;

@@ -15,12 +15,12 @@ use offload_devices::discover::Options;
 use offload_devices::opencl;
 
 /// Rows about `offset`, spread by `spread`, nearly normal.
-fn vectors(seed: u64, n: usize, d: usize, offset: f64, spread: f64) -> Vec<f32> {
+pub(super) fn vectors(seed: u64, n: usize, d: usize, offset: f64, spread: f64) -> Vec<f32> {
     let about = |i: u64| (0..4).map(|j| unit(seed + 100 * j, i) - 0.5).sum::<f64>();
     (0..(n * d) as u64).map(|i| (offset + spread * about(i)) as f32).collect()
 }
 
-fn on_opencl(test: impl Fn(&mut Gpu<'_>)) {
+pub(super) fn on_opencl(test: impl Fn(&mut Gpu<'_>)) {
     let options = Options { allow_cpu_opencl: true, ..Options::default() };
     let devices: Vec<Descriptor> = match opencl::list(&options) {
         Ok(devices) => devices,
