@@ -1,10 +1,11 @@
 //! Device drivers.
 //!
-//! The only driver so far is the [`test_device`]: host memory that behaves like a device's and fails on purpose.
-//! [`host`] maps files into memory.
+//! [`opencl`] is every OpenCL device. [`test_device`] is host memory that behaves like a device's and fails on purpose.
+//! [`kernels`] makes kernel texts ready for compilers; [`host`] maps files into memory.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod discover;
 pub mod host;
 pub mod kernels;
+pub mod opencl;
 pub mod test_device;
