@@ -160,6 +160,21 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// Announces host memory that many uploads will come from, so that the device may read it by itself. It stays
+    /// mapped until [`unpin`](Self::unpin). A refusal costs speed and nothing else.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn pin(&self, _region: &[u8]) -> Result<(), DeviceError> {
+        Ok(())
+    }
+    /// Takes back what [`pin`](Self::pin) announced; every lane that uploaded from there has been waited for.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn unpin(&self, _region: &[u8]) -> Result<(), DeviceError> {
+        Ok(())
+    }
 }
 
 /// A stream of work on a device. Calls are ordered; only [`download`](Self::download),
