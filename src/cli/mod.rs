@@ -3,6 +3,7 @@
 mod admin;
 mod bench;
 mod check;
+mod device;
 
 use clap::{Args, Parser, Subcommand};
 use offload_server::config::{Config, ConfigError, DEFAULTS, Layers};
@@ -42,11 +43,7 @@ enum Command {
     /// Run real work in-process and show the answers
     Demo,
     /// Run every operation's worked examples, and say what was found on this machine
-    Check {
-        /// Fail unless every GPU found passes as well
-        #[arg(long)]
-        gpu: bool,
-    },
+    Check(check::Check),
     /// Measure operations and the service
     Bench(bench::Bench),
     /// A bare echo server, for `bench` to compare with
@@ -145,7 +142,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Serve(flags) => serve(&cli.common, &flags),
         Command::Demo => Ok(crate::demo::run()),
-        Command::Check { gpu } => check::run(&cli.common.config()?, gpu),
+        Command::Check(check) => check.run(&cli.common.config()?),
         Command::Bench(bench) => bench.run(),
         Command::Echo { listen, answer_bytes } => {
             let mut layers = cli.common.layers()?;

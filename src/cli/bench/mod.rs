@@ -2,6 +2,7 @@
 //! spread; what they are held against (NumPy, a bare echo) is measured in the same run by whoever compares.
 
 mod decode;
+mod device;
 mod kernels;
 mod service;
 mod tensors;
@@ -18,12 +19,11 @@ pub struct Bench {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
-    /// Only the groups named: kernels, decode, service, tensors
+    /// Only the groups named: kernels, decode, service, tensors; with --gpu, families or operations (vector.knn)
     #[arg(long, value_delimiter = ',', value_name = "GROUPS")]
     only: Vec<String>,
-    /// Measure every GPU as well
-    #[arg(long)]
-    gpu: bool,
+    #[command(flatten)]
+    device: device::Flags,
 }
 
 /// A measured figure.
@@ -63,8 +63,8 @@ pub fn progress(what: &'static str, steps: usize) -> ProgressBar {
 impl Bench {
     /// Runs the benchmarks.
     pub fn run(self) -> Result<ExitCode, Box<dyn Error>> {
-        if self.gpu {
-            return Err("no gpu driver is part of this version; nothing can be measured on a gpu".into());
+        if self.device.gpu {
+            return device::run(&self.device, &self.only, self.json.as_deref());
         }
         for group in &self.only {
             if !["kernels", "decode", "service", "tensors"].contains(&group.as_str()) {

@@ -1,7 +1,19 @@
-//! From a kernel text to what a compiler gets: the prelude, the definitions, the text.
+//! From a kernel text to what a compiler gets: the prelude, the definitions, the text; where compiled ones are kept;
+//! and the matrix product for devices without a vendor's library.
 
-use offload_core::device::{Backend, KernelSource};
+mod arguments;
+mod cache;
+mod gemm;
+
+pub use arguments::check_arguments;
+pub use cache::{KernelCache, Key};
+pub use gemm::gemm;
+
+use offload_core::device::{Backend, KernelSource, KernelText};
 use std::fmt::Write as _;
+
+/// The kernel texts of this crate, for the proofs; operations list theirs.
+pub const TEXTS: &[&KernelText] = &[&gemm::GEMM];
 
 /// The dialect, put before every kernel text.
 pub const PRELUDE: &str = include_str!("prelude.h");

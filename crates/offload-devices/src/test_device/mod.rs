@@ -6,6 +6,8 @@
 
 mod blas;
 mod faults;
+mod solver;
+mod spectrum;
 
 pub use faults::{Fault, Faults};
 
@@ -134,7 +136,13 @@ impl Device for TestDevice {
             utilization_percent: Some(0),
             temperature_celsius: None,
             power_watts: None,
+            uncorrected_errors: None,
+            mig: None,
         })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.shared.lock().used
     }
 }
 
@@ -255,6 +263,6 @@ impl DeviceLane for Lane {
     }
 
     fn solver(&mut self) -> Option<&mut dyn Solver> {
-        None
+        Some(self)
     }
 }

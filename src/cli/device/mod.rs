@@ -1,0 +1,82 @@
+//! Devices as `check` and `bench` use them: which there are, one in use, and inputs made for it.
+
+pub mod inputs;
+mod session;
+mod watch;
+
+pub use session::{Session, caught};
+pub use watch::Watch;
+
+use offload_core::device::Backend;
+use offload_devices::discover::{Absent, Found, FoundDevice, Options, discover, open};
+use serde_json::{Value as Json, json};
+
+/// Which devices are meant.
+#[derive(clap::Args, Clone)]
+pub struct Choice {
+    /// Only this device (cuda:0, opencl:1); test:0 is host memory in the guise of one
+    #[arg(long, value_name = "SELECTOR", requires = "gpu")]
+    device: Option<String>,
+    /// Take OpenCL devices that are CPUs as well
+    #[arg(long, requires = "gpu")]
+    allow_cpu_opencl: bool,
+}
+
+impl Choice {
+    /// How devices are opened.
+    pub fn options(&self) -> Options {
+        // Whoever names a device means it, whatever it is.
+        let allow_cpu_opencl = self.allow_cpu_opencl || self.device.is_some();
+        Options { allow_cpu_opencl, test_memory_bytes: 2 << 30, ..Options::default() }
+    }
+
+    /// What the machine has, narrowed to what was asked for.
+    pub fn find(&self, options: &Options) -> Result<Found, String> {
+        let mut found = caught(|| discover(options)).map_err(|why| format!("a driver panicked: {why}"))?;
+        let Some(wanted) = &self.device else { return Ok(found) };
+        found.devices.retain(|d| d.selector == *wanted);
+        if found.devices.is_empty() {
+            // The test device is never discovered; any other selector gives its driver's reason here.
+            let device = caught(|| open(wanted, options))
+                .map_err(|why| format!("the driver panicked: {why}"))?
+                .map_err(|e| format!("{wanted}: {e}"))?;
+            let descriptor = device.descriptor().clone();
+            found.devices.push(FoundDevice { selector: wanted.clone(), descriptor });
+        }
+        Ok(found)
+    }
+}
+
+/// Drivers that this version does not look for at all, and why.
+fn beyond(found: &Found) -> Vec<Absent> {
+    let mentioned = |name: &str| {
+        let of = |what: &str| what.split(':').next() == Some(name);
+        found.devices.iter().any(|d| of(&d.selector)) || found.absent.iter().any(|a| of(&a.what))
+    };
+    let absent = |what: &str, reason: &str| Absent { what: what.into(), reason: reason.into() };
+    [Backend::Cuda, Backend::Rocm, Backend::OpenCl]
+        .into_iter()
+        .filter(|b| !mentioned(b.name()))
+        .map(|b| absent(b.name(), "not among the devices"))
+        .chain([absent("metal", "not supported"), absent("sycl", "not supported")])
+        .collect()
+}
+
+/// Prints the devices, and what is absent and why.
+pub fn print(found: &Found) {
+    for FoundDevice { selector, descriptor: d } in &found.devices {
+        let gib = d.memory_bytes as f64 / f64::from(1 << 30);
+        let precision = if d.f64 { "f32, f64" } else { "f32 alone" };
+        println!("{selector}: {} {}, {gib:.1} GiB, {} units, {precision}", d.name, d.architecture, d.units);
+        println!("  {}", d.software.join(", "));
+    }
+    for Absent { what, reason } in found.absent.iter().chain(&beyond(found)) {
+        println!("{what}: absent: {reason}");
+    }
+}
+
+/// The same as JSON.
+pub fn absent_json(found: &Found) -> Json {
+    let all = found.absent.iter().cloned().chain(beyond(found));
+    all.map(|a| json!({"what": a.what, "reason": a.reason})).collect()
+}
