@@ -49,7 +49,7 @@ impl WorkerHost {
         self.live().map(|p| p.pid())
     }
 
-    fn live(&self) -> Option<Arc<Process>> {
+    pub(super) fn live(&self) -> Option<Arc<Process>> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.as_ref().filter(|p| !p.is_dead()).map(Arc::clone)
     }

@@ -40,7 +40,7 @@ impl Probe {
         discover::merge(listed, &self.options)
     }
 
-    fn ask(&self, backend: Backend) -> Listed {
+    pub(super) fn ask(&self, backend: Backend) -> Listed {
         let failed = |e: &dyn std::fmt::Display| format!("its probe does not run: {e}");
         let options = serde_json::to_string(&self.options).map_err(|e| failed(&e))?;
         let mut command = self.launch.command();

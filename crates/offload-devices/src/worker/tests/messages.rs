@@ -51,7 +51,7 @@ fn an_input_with_an_identity_is_sent_once_and_again_after_a_restart() {
     let spec = offload_api::TensorSpec::new(offload_api::DType::F64, [1000]);
     let tensor =
         Tensor::late(spec, memory.clone(), 0..8000).unwrap().with_resident(ResidentKey(1 << 100 | 7));
-    let mut sent = |lane: &mut dyn JobLane, operation: &str, tenant: &str| {
+    let sent = |lane: &mut dyn JobLane, operation: &str, tenant: &str| {
         let before = memory.1.load(Ordering::Relaxed);
         let result =
             lane.run(job(operation, tenant, &[("a", Value::Tensor(tensor.clone()))])).result.unwrap();
@@ -101,7 +101,7 @@ fn a_job_costs_little_more_than_in_this_process() {
     let (_host, mut far) = worker("");
     let device = crate::discover::open("test:0", &Default::default()).unwrap();
     let mut near = InProcess::new(device).open(LanePriority::Normal).unwrap();
-    let mut median = |lane: &mut dyn JobLane, n: usize| {
+    let median = |lane: &mut dyn JobLane, n: usize| {
         let a = Value::Tensor(Tensor::vector(vec![1.0f64; n]));
         let mut took: Vec<Duration> = (0..400)
             .map(|_| {

@@ -171,7 +171,7 @@ fn a_probe_that_crashes_or_hangs_is_an_absent_driver() {
         Probe { launch, options: discover::Options::default(), timeout: Duration::from_millis(300) }
     };
     let driver = offload_core::device::Backend::Cuda;
-    let mut ask = |script: &str| sh(script).ask(driver);
+    let ask = |script: &str| sh(script).ask(driver);
     assert_eq!(ask("kill -SEGV $$").unwrap_err(), "its driver crashed the probe (signal 11)");
     assert!(ask("exec sleep 60").unwrap_err().contains("did not end within 300 ms"));
     assert_eq!(ask("exit 3").unwrap_err(), "its probe says nothing (code 3)");
