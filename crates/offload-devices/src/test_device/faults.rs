@@ -15,6 +15,9 @@ pub enum Fault {
     Lost,
     /// The driver's code panics.
     Panic,
+    /// The call does nothing and says that it went well, as a driver with a bug does: of `set`, `upload` and `copy`, and
+    /// of the zeroing of a new `chunk`. Others go well.
+    Ignored,
     /// The call takes this much longer.
     Slow(Duration),
     /// The call never returns.
@@ -26,6 +29,8 @@ pub enum Fault {
 type Plan = dyn FnMut(u64, &'static str) -> Option<Fault> + Send;
 
 /// A plan of faults: asked at every driver call, with the call's number (from 0) and name. Clones share it.
+/// The names are those of [`DeviceLane`](offload_core::device::DeviceLane)'s methods; a `chunk` that an `alloc` needs may
+/// be ignored or run out of memory.
 #[derive(Clone)]
 pub struct Faults {
     calls: Arc<AtomicU64>,

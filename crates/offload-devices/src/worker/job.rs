@@ -6,9 +6,7 @@ use super::protocol::{ToService, ToWorker};
 use super::region::Region;
 use super::staging::Staging;
 use offload_api::{Record, ResidentKey, Tensor, TensorSpec};
-use offload_core::device::{
-    Descriptor, Device, DeviceError, DeviceLane, DeviceReport, Gpu, GpuTimings, Residents,
-};
+use offload_core::device::{Device, DeviceError, DeviceJob, DeviceReport, GpuTimings, InProcess, JobLane};
 use offload_core::{Context, Failure, Registry, TenantId};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,15 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub(super) struct Shared {
     pub(super) registry: &'static Registry,
     pub(super) device: Arc<dyn Device>,
-    pub(super) residents: Residents,
+    pub(super) host: InProcess,
     pub(super) keep_bytes: usize,
 }
 
 /// A lane's state between jobs.
 pub(super) struct JobServer {
     shared: Arc<Shared>,
-    descriptor: Descriptor,
-    lane: Box<dyn DeviceLane>,
+    lane: Box<dyn JobLane>,
     context: Context,
     channel: Arc<Mutex<Channel>>,
     inputs: Option<Arc<Region>>,
@@ -36,14 +33,13 @@ pub(super) struct JobServer {
 impl JobServer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        lane: Box<dyn DeviceLane>,
+        lane: Box<dyn JobLane>,
         context: Context,
         channel: Channel,
     ) -> JobServer {
-        let (descriptor, keep_bytes) = (shared.device.descriptor().clone(), shared.keep_bytes);
+        let outputs = Staging::new(shared.keep_bytes);
         let channel = Arc::new(Mutex::new(channel));
-        let outputs = Staging::new(keep_bytes);
-        JobServer { shared, descriptor, lane, context, channel, inputs: None, outputs }
+        JobServer { shared, lane, context, channel, inputs: None, outputs }
     }
 
     /// Runs jobs until the service closes the lane, or says something that no service says.
@@ -102,12 +98,9 @@ impl JobServer {
         let source = Mapped { region: self.inputs.clone(), channel: Arc::clone(&self.channel) };
         let inputs = unpack(inputs, operation, &source)?;
         let (lane, context) = (self.lane.as_mut(), self.context.clone());
-        let run = || {
-            let shared = &self.shared;
-            let mut gpu =
-                Gpu::new(lane, &self.descriptor, &shared.residents, tenant, context.clone(), reserved_bytes);
-            let result = context.check().and_then(|()| operation.operation.gpu(inputs, &mut gpu));
-            gpu.end(result)
+        let run = || match context.check() {
+            Ok(()) => lane.run(DeviceJob { operation, inputs, tenant, reserved_bytes, context }),
+            Err(e) => DeviceReport { result: Err(e), timings: GpuTimings::default() },
         };
         Ok(catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
             let text = panic
@@ -152,8 +145,7 @@ impl JobServer {
 
 impl Drop for JobServer {
     fn drop(&mut self) {
-        // Nothing is started any more; what was, is waited for before its memory goes.
-        let _ = self.lane.synchronize();
+        // Every job waited for its lane when it ended, so nothing reads the memory any more. An error was logged.
         let _ = self.map_inputs(None);
     }
 }

@@ -6,7 +6,7 @@ use super::job::{JobServer, Shared};
 use super::protocol::{Ask, Reply};
 use crate::discover::{self, Options};
 use offload_core::Registry;
-use offload_core::device::{DeviceError, LanePriority, Residents};
+use offload_core::device::{DeviceError, DeviceHost, InProcess, LanePriority};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
@@ -52,12 +52,8 @@ pub fn serve(registry: &'static Registry, selector: &str, options: &ServeOptions
     };
     let descriptor = device.descriptor().clone();
     let resident_bytes = descriptor.memory_bytes / 100 * u64::from(options.resident_percent.min(100));
-    let shared = Arc::new(Shared {
-        registry,
-        device,
-        residents: Residents::new(resident_bytes),
-        keep_bytes: options.keep_bytes,
-    });
+    let host = InProcess::with_residents(Arc::clone(&device), resident_bytes);
+    let shared = Arc::new(Shared { registry, device, host, keep_bytes: options.keep_bytes });
     reply(&control, Reply::Ready(Ok(descriptor)))?;
     loop {
         match control.receive::<Ask>(None) {
@@ -79,7 +75,7 @@ fn open_lane(shared: &Arc<Shared>, priority: LanePriority, fds: Vec<OwnedFd>) ->
     };
     let channel = Channel::over(socket).map_err(call)?;
     let header = Header::open(header).map_err(call)?;
-    let lane = shared.device.open_lane(priority)?;
+    let lane = shared.host.open(priority)?;
     let server = JobServer::new(Arc::clone(shared), lane, header.into_context(), channel);
     let serve = move || {
         if let Err(e) = server.serve() {
