@@ -173,13 +173,13 @@ fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
     faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
     assert!(matches!(error.error, ErrorCode::NoGpuAvailable | ErrorCode::Internal), "{error:?}");
-    until("the device is out", || p.devices().all(|(_, up)| !up));
+    until("the device is out", || p.devices().iter().all(|d| d.state == DeviceState::Quarantined));
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
     assert_eq!((error.error, error.retry_after_ms), (ErrorCode::NoGpuAvailable, Some(5000)));
     assert_eq!(error.message, "All GPUs busy, try again later");
     faults.replace(|_, _| None);
     device.restart();
-    until("the device is back", || p.devices().all(|(_, up)| up));
+    until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
     assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
 }
 
@@ -209,10 +209,10 @@ fn inputs_stay_on_the_device_between_jobs_and_never_past_a_restart() {
     faults.replace(|_, name| (name == "download").then_some(Fault::Lost));
     assert!(job().result.is_err());
     assert_eq!(kept(), (false, 0), "the device's memory is gone");
-    until("the device is out", || p.devices().all(|(_, up)| !up));
+    until("the device is out", || p.devices().iter().all(|d| d.state != DeviceState::Up));
     count(&faults);
     device.restart();
-    until("the device is back", || p.devices().all(|(_, up)| up));
+    until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
     right(&job());
     assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
 
@@ -222,6 +222,59 @@ fn inputs_stay_on_the_device_between_jobs_and_never_past_a_restart() {
     right(&outcome);
     assert_eq!(outcome.result.unwrap().device_id, Some(0));
     assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+}
+
+#[test]
+fn a_device_comes_late_is_drained_and_resumed() {
+    let p = pipeline(vec![]);
+    let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
+    assert_eq!(error.error, ErrorCode::NoGpuAvailable);
+    let device = host(&Arc::new(TestDevice::new(0, 1 << 20, Faults::none())));
+    p.add_device(Arc::clone(&device));
+    p.add_device(device);
+    assert_eq!(p.devices().len(), 1, "its number is taken");
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+    assert!(p.drain_device(0) && p.drain_device(0) && !p.drain_device(1));
+    assert_eq!(p.devices()[0].state, DeviceState::Draining);
+    let error = device_job(&p, DeviceChoice::Id(0)).result.unwrap_err();
+    assert_eq!(error.error, ErrorCode::NoGpuAvailable);
+    let answer = device_job(&p, DeviceChoice::Auto).result.unwrap();
+    assert_eq!((answer.device_id, answer.fallback.as_deref()), (None, Some("device 0 takes no jobs")));
+    assert!(p.resume_device(0) && p.resume_device(0) && !p.resume_device(1));
+    assert_eq!(device_job(&p, DeviceChoice::Id(0)).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn a_drained_device_that_fails_stays_out_after_its_recovery() {
+    let faults = Faults::none();
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let p = pipeline(vec![host(&device)]);
+    faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
+    assert!(device_job(&p, DeviceChoice::Gpu).result.is_err());
+    assert_eq!(p.devices()[0].faults, 1);
+    assert!(p.drain_device(0));
+    faults.replace(|_, _| None);
+    device.restart();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(p.devices()[0].state, DeviceState::Draining);
+    assert!(device_job(&p, DeviceChoice::Gpu).result.is_err());
+    assert!(p.resume_device(0));
+    until("the device is back", || p.devices()[0].state == DeviceState::Up);
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn what_is_a_cpu_is_only_used_when_it_is_named() {
+    let mut config = made::config();
+    config.run.auto_cpu_devices = false;
+    let device = host(&Arc::new(TestDevice::new(0, 1 << 20, Faults::none())));
+    let registry = offload_core::Registry::new(made::operations().iter().copied());
+    let none = Box::new(|_| {});
+    let p = Pipeline::start(config, &registry, vec![device], Arc::new(()), none, None).unwrap();
+    let answer = device_job(&p, DeviceChoice::Auto).result.unwrap();
+    assert_eq!((answer.device_id, answer.fallback), (None, None));
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+    assert_eq!(device_job(&p, DeviceChoice::Id(0)).result.unwrap().device_id, Some(0));
 }
 
 #[test]
