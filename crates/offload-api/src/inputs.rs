@@ -2,7 +2,9 @@
 //! or as tensors of one element. Whatever the format, what comes out is what JSON would have given.
 
 use crate::graph;
-use crate::json::{scalar, step, unknown};
+#[cfg(feature = "arrow")]
+use crate::json::step;
+use crate::json::{scalar, unknown};
 use crate::{
     DType, Data, DatasetRef, Elem, Field, Invalid, Kind, MAX_RANK, Options, Record, Schema, Source, Tensor,
     Value,
@@ -162,6 +164,7 @@ impl Inputs {
     }
 
     /// Takes a parameter from a text that is no JSON, as a query string has it.
+    #[cfg(feature = "arrow")]
     pub fn text_parameter(&mut self, name: &str, text: &str) -> Result<(), Invalid> {
         let is_text = match self.field(name).map(|f| &f.kind) {
             Some(kind) => matches!(kind, Kind::Choice(_) | Kind::Text { .. }),

@@ -4,6 +4,7 @@
 
 use crate::opencl;
 use crate::test_device::{Faults, TestDevice};
+use crate::vendor;
 use offload_core::device::{Backend, Descriptor, Device, DeviceError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -39,7 +40,11 @@ type List = fn(&Options) -> Result<Vec<Descriptor>, String>;
 type Open = fn(u32, &Options) -> Result<Arc<dyn Device>, DeviceError>;
 
 /// The drivers, in order of preference: a card seen through two of them belongs to the first.
-const DRIVERS: &[(Backend, List, Open)] = &[(Backend::OpenCl, opencl::list, opencl::open)];
+const DRIVERS: &[(Backend, List, Open)] = &[
+    (Backend::Cuda, vendor::list_cuda, vendor::open_cuda),
+    (Backend::Rocm, vendor::list_rocm, vendor::open_rocm),
+    (Backend::OpenCl, opencl::list, opencl::open),
+];
 
 /// A device that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,14 @@
 //! Device drivers.
 //!
-//! [`opencl`] is every OpenCL device. [`test_device`] is host memory that behaves like a device's and fails on purpose.
-//! [`kernels`] makes kernel texts ready for compilers; [`host`] maps files into memory.
+//! [`discover`] finds cards and opens them; [`vendor`] drives NVIDIA's and AMD's, [`opencl`] everybody's; [`test_device`] is host memory that
+//! behaves like a device's and fails on purpose. [`memory`] keeps the books of a device's memory, [`kernels`] holds the
+//! dialect, [`host`] maps files.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod discover;
 pub mod host;
 pub mod kernels;
+pub mod memory;
 pub mod opencl;
 pub mod test_device;
+mod vendor;

@@ -33,6 +33,7 @@ fn every_case_with_a_device_path_holds_on_the_test_device() {
     let host = InProcess::new(Arc::clone(&device) as Arc<dyn Device>);
     let mut lane = host.open(LanePriority::Normal).unwrap();
     let mut ran = 0;
+    let mut failures = Vec::new();
     for r in registered() {
         for case in r.operation.cases() {
             let Ok(plan) = r.operation.plan(case.inputs.specs()) else { continue };
@@ -49,12 +50,15 @@ fn every_case_with_a_device_path_holds_on_the_test_device() {
                 // The test device has no compiler; what needs one is checked on a device that has.
                 continue;
             }
-            case.check(&result).unwrap_or_else(|e| panic!("{}: {}: {e}", r.full_name, case.name));
+            if let Err(e) = case.check(&result) {
+                failures.push(format!("{}: {}: {e}", r.full_name, case.name));
+            }
             assert_eq!(device.used_and_peak_bytes().0, 0, "{} leaves device memory taken", case.name);
             ran += 1;
         }
     }
     println!("{ran} cases on the test device");
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     assert!(ran > 0);
 }
 

@@ -393,15 +393,20 @@ impl<'a> Gpu<'a> {
             Some((phase, since)) => self.lane.mark().map(|now| self.spans.push((phase, since, now))),
             None => Ok(()),
         };
-        let mut zeroed = Ok(());
+        let mut zeroed = self.lane.scrub();
         for handle in &taken {
             zeroed = zeroed.and_then(|()| self.lane.set(*handle, 0));
         }
-        let done = self.lane.synchronize();
+        let done = zeroed.and(self.lane.synchronize());
         for handle in taken {
-            self.lane.free(handle);
+            match done {
+                Ok(()) => self.lane.free(handle),
+                Err(_) => self.lane.retire(handle),
+            }
         }
-        read.and(zeroed).and(done).and_then(|()| self.read_spans())
+        // A device that does not zero is not one to go on with.
+        let lost = |e: DeviceError| if e.is_sticky() { e } else { DeviceError::Lost(e.to_string()) };
+        done.map_err(lost).and(read).and_then(|()| self.read_spans())
     }
 }
 

@@ -61,6 +61,20 @@ pub trait Solver {
     /// An upper bound for the workspace of any call below on an `m × n` matrix (`batch` of them where a call takes a
     /// batch), in bytes.
     fn workspace_bytes(&self, m: usize, n: usize, batch: usize, double: bool) -> u64;
+    /// Writes the transposes of `batch` row-major `[rows, columns]` matrices one after another, `[columns, rows]`, to
+    /// other memory. Entries move and are not computed with. This is how row-major matrices become column-major ones.
+    ///
+    /// # Errors
+    /// When the library refuses.
+    fn transpose(
+        &mut self,
+        double: bool,
+        rows: usize,
+        columns: usize,
+        batch: usize,
+        from: At,
+        to: At,
+    ) -> Result<(), DeviceError>;
     /// `A = P L U` of `[n, n]`; `n` pivots from 1, one `info`.
     ///
     /// # Errors

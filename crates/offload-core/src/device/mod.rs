@@ -99,6 +99,10 @@ pub struct Health {
     pub temperature_celsius: Option<u32>,
     /// In watts, where the driver tells.
     pub power_watts: Option<u32>,
+    /// Memory errors it could not correct since its driver was loaded, where the driver tells.
+    pub uncorrected_errors: Option<u64>,
+    /// Whether it is cut into slices (MIG), where it can be.
+    pub mig: Option<bool>,
 }
 
 /// Why a device call failed.
@@ -160,6 +164,23 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// Makes host memory quick to copy from and to, where the driver can. The caller keeps it mapped until
+    /// [`unpin`](Self::unpin), and waits for its lanes before that.
+    ///
+    /// # Errors
+    /// When the driver refuses; copies work all the same.
+    fn pin(&self, _region: &[u8]) -> Result<(), DeviceError> {
+        Ok(())
+    }
+    /// Ends [`pin`](Self::pin).
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn unpin(&self, _region: &[u8]) -> Result<(), DeviceError> {
+        Ok(())
+    }
+    /// Bytes of its memory that are handed out.
+    fn used_bytes(&self) -> u64;
 }
 
 /// A stream of work on a device. Calls are ordered; only [`download`](Self::download),
@@ -171,8 +192,19 @@ pub trait DeviceLane: Send {
     /// # Errors
     /// [`DeviceError::OutOfMemory`] when it does not fit.
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError>;
-    /// Gives memory back.
+    /// Gives memory back that reads zero, and that nothing started uses any more.
     fn free(&mut self, handle: Handle);
+    /// Gives memory back that could not be zeroed: it is not handed out again.
+    fn retire(&mut self, handle: Handle) {
+        self.free(handle);
+    }
+    /// Zeroes what the lane's libraries may keep of the job that just ended, in stream order.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    fn scrub(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
     /// Copies host bytes to the device. They may be changed once the call returns, except where they lie in memory
     /// that the lane's host has pinned: then after the next wait.
     ///

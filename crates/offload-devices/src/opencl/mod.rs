@@ -91,6 +91,12 @@ impl Device for OpenClDevice {
             utilization_percent: None,
             temperature_celsius: None,
             power_watts: None,
+            uncorrected_errors: None,
+            mig: None,
         })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.0.store.used_bytes()
     }
 }

@@ -6,6 +6,8 @@
 
 mod blas;
 mod faults;
+mod solver;
+mod spectrum;
 
 pub use faults::{Fault, Faults};
 
@@ -127,7 +129,13 @@ impl Device for TestDevice {
             utilization_percent: Some(0),
             temperature_celsius: None,
             power_watts: None,
+            uncorrected_errors: None,
+            mig: None,
         })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.shared.lock().used
     }
 }
 
@@ -248,6 +256,6 @@ impl DeviceLane for Lane {
     }
 
     fn solver(&mut self) -> Option<&mut dyn Solver> {
-        None
+        Some(self)
     }
 }

@@ -5,6 +5,7 @@
 //! the blocked factorisations that can be stopped between blocks.
 #![forbid(unsafe_code)]
 
+mod device;
 mod kernel;
 mod reference;
 

@@ -41,11 +41,7 @@ fn factor<T: Real>(a: &[T], n: usize, to: &mut [T], run: &Run<'_>) -> Result<(),
     transpose_square(to, n);
     let outcome = cholesky::factor_in_place(run, MatMut::from_column_major_slice_mut(to, n, n))?;
     if let Err(k) = outcome {
-        return Err(Failure::unprocessable(
-            "not_positive_definite",
-            format!("the matrix is not positive definite: pivot {k} (counted from 0) is not positive"),
-            json!({"pivot": k}),
-        ));
+        return Err(indefinite(k));
     }
     transpose_square(to, n);
     // The kernel leaves remains of its work above the diagonal.
@@ -53,4 +49,13 @@ fn factor<T: Real>(a: &[T], n: usize, to: &mut [T], run: &Run<'_>) -> Result<(),
         row[i + 1..].fill(T::default());
     }
     Ok(())
+}
+
+/// Pivot `k`, counted from 0, is not positive.
+pub(super) fn indefinite(k: usize) -> Failure {
+    Failure::unprocessable(
+        "not_positive_definite",
+        format!("the matrix is not positive definite: pivot {k} (counted from 0) is not positive"),
+        json!({"pivot": k}),
+    )
 }

@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::kernel::cholesky;
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.cholesky`.
@@ -48,13 +50,19 @@ impl Operation for Cholesky {
             work_each: cholesky::work(s.rows),
             count: s.count(),
             workspace_each: cholesky::bytes::<f64>(s.rows),
-            device: NO_DEVICE_PATH,
+            device: on_device(s.len() as f64 * s.count() as f64, || {
+                gpu::bytes(s, inputs.a.dtype.size_bytes() as u64)
+            }),
         };
         need.plan(&[&inputs.a], vec![("result", inputs.a.clone(), true)])
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

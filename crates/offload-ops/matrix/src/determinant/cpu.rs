@@ -14,38 +14,43 @@ pub(super) fn run(inputs: &Inputs, ctx: &Context) -> Result<Record<Tensor>, Fail
     let n = s.rows;
     by_dtype!(inputs.a, T => {
         let a = elements::<T>(&inputs.a, "a")?;
-        let mut result = vec![T::default(); s.count()];
-        let mut log_abs = vec![T::default(); s.count()];
-        let mut sign = vec![T::default(); s.count()];
-        let outputs = [&mut result[..], &mut log_abs, &mut sign];
-        for_each(ctx, s.batch, lu::work(n), [1; 3], outputs, |i, [result, log_abs, sign], run| {
+        let mut found = vec![Scaled::ZERO; s.count()];
+        for_each(ctx, s.batch, lu::work(n), [1], [&mut found], |i, [found], run| {
             let lu = lu::factor(&a[i * n * n..(i + 1) * n * n], n, run)?;
-            let d = if lu.zero_pivot.is_some() { Scaled::ZERO } else { Scaled::product(lu.pivots(), lu.odd) };
-            result[0] = T::narrow(d.value());
-            // JSON has no infinities, and the determinant of a singular matrix must be an answer.
-            log_abs[0] = T::narrow(d.log_abs().max(-T::LARGEST));
-            sign[0] = T::narrow(d.sign());
+            if lu.zero_pivot.is_none() {
+                found[0] = Scaled::product(lu.pivots(), lu.odd);
+            }
             Ok(())
         })?;
-        let shape = s.shape(&[]);
-        Ok(Record::new()
-            .with("result", tensor(shape.clone(), result))
-            .with("log_abs", tensor(shape.clone(), log_abs))
-            .with("sign", tensor(shape, sign)))
+        Ok(outputs::<T>(s, &found))
     })
+}
+
+/// The determinants of a stack as outputs.
+pub(super) fn outputs<T: Real>(s: Stack, found: &[Scaled]) -> Record<Tensor> {
+    let number = |f: &dyn Fn(&Scaled) -> f64| {
+        tensor(s.shape(&[]), found.iter().map(|d| T::narrow(f(d))).collect::<Vec<T>>())
+    };
+    Record::new()
+        .with("result", number(&|d| d.value()))
+        // JSON has no infinities, and the determinant of a singular matrix must be an answer.
+        .with("log_abs", number(&|d| d.log_abs().max(-T::LARGEST)))
+        .with("sign", number(&|d| d.sign()))
 }
 
 /// `mantissa · 2^exponent`, the mantissa's magnitude in [1, 2), or 0.
 #[derive(Clone, Copy, Debug)]
-struct Scaled {
+pub(super) struct Scaled {
     mantissa: f64,
     exponent: i64,
 }
 
 impl Scaled {
-    const ZERO: Scaled = Scaled { mantissa: 0.0, exponent: 0 };
+    /// The determinant of a singular matrix.
+    pub(super) const ZERO: Scaled = Scaled { mantissa: 0.0, exponent: 0 };
 
-    fn product<T: Real>(factors: impl Iterator<Item = T>, negative: bool) -> Scaled {
+    /// The product of the pivots, negated for an odd permutation.
+    pub(super) fn product<T: Real>(factors: impl Iterator<Item = T>, negative: bool) -> Scaled {
         let mut p = Scaled { mantissa: if negative { -1.0 } else { 1.0 }, exponent: 0 };
         for f in factors {
             let f = f.wide();

@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::kernel::lu;
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.determinant`.
@@ -68,7 +70,9 @@ impl Operation for Determinant {
             work_each: lu::work(s.rows),
             count: s.count(),
             workspace_each: factors,
-            device: NO_DEVICE_PATH,
+            device: on_device(s.len() as f64 * s.count() as f64, || {
+                gpu::bytes(s, inputs.a.dtype.size_bytes() as u64)
+            }),
         };
         let number = TensorSpec::new(inputs.a.dtype, s.shape(&[]));
         let outputs = ["result", "log_abs", "sign"].map(|name| (name, number.clone(), true));
@@ -77,6 +81,10 @@ impl Operation for Determinant {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

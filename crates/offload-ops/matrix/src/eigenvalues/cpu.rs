@@ -50,6 +50,7 @@ pub(super) fn run(inputs: &Inputs, ctx: &Context) -> Result<Record<Tensor>, Fail
     })
 }
 
-fn mirrors<T: Real>(a: &[T], n: usize) -> bool {
+/// Whether every entry equals its mirror image.
+pub(super) fn mirrors<T: Real>(a: &[T], n: usize) -> bool {
     (0..n).all(|i| (0..i).all(|j| a[i * n + j] == a[j * n + i]))
 }

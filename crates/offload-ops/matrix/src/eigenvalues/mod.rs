@@ -4,6 +4,7 @@ mod cases;
 mod cpu;
 mod divide;
 mod general;
+mod gpu;
 mod schur;
 mod small;
 mod swap;
@@ -11,10 +12,11 @@ mod sweep;
 mod symmetric;
 mod vectors;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
+use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
+use offload_core::device::Gpu;
+use offload_core::{About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::choice! {
     /// Whether the matrix is symmetric.
@@ -96,11 +98,17 @@ impl Operation for Eigenvalues {
             .unwrap_or(0);
         let pair: &[usize] = if symmetric == Some(true) { &[] } else { &[2] };
         let spec = |lead: &[usize]| TensorSpec::new(dtype, s.shape(&[lead, pair].concat()));
+        let device = if symmetric == Some(false) {
+            DeviceNeed::CpuOnly("eigenvalues of a general matrix have no device path")
+        } else {
+            let bytes = || gpu::bytes(s, vectors, dtype.size_bytes() as u64);
+            on_device(s.len() as f64 * s.count() as f64, bytes)
+        };
         let need = Need {
             work_each: cpu::work(n, vectors, symmetric.unwrap_or(false)),
             count: s.count(),
             workspace_each: bytes,
-            device: NO_DEVICE_PATH,
+            device,
         };
         // With `auto` the shapes depend on the entries; these are the larger ones.
         let mut outputs = vec![("values", spec(&[n]), symmetric.is_some())];
@@ -112,6 +120,10 @@ impl Operation for Eigenvalues {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

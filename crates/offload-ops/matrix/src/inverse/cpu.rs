@@ -70,19 +70,21 @@ fn inverse<T: Real>(a: &[T], n: usize, to: &mut [T], run: &Run<'_>) -> Result<f6
     }
     // `max` passes NaN over, so what overflowed is found among the entries.
     if to.iter().map(|x| x.wide() * 0.0).sum::<f64>() != 0.0 {
-        let pivot = smallest_pivot(&lu);
-        return Err(Failure::unprocessable(
-            "singular",
-            format!(
-                "the matrix is singular to the range of its type: pivot {pivot} (counted from 0) is nearly zero"
-            ),
-            json!({"pivot": pivot}),
-        ));
+        return Err(out_of_range(lu.pivots()));
     }
     Ok(reciprocal_condition(one_norm(a, n), inverse_norm))
 }
 
-fn smallest_pivot<T: Real>(lu: &lu::Lu<T>) -> usize {
+/// The failure of a matrix that has these pivots and whose inverse is not finite.
+pub(super) fn out_of_range<T: Real>(pivots: impl Iterator<Item = T>) -> Failure {
     let magnitude = |x: &(usize, T)| x.1.wide().abs();
-    lu.pivots().enumerate().min_by(|a, b| magnitude(a).total_cmp(&magnitude(b))).map_or(0, |(k, _)| k)
+    let smallest = pivots.enumerate().min_by(|a, b| magnitude(a).total_cmp(&magnitude(b)));
+    let pivot = smallest.map_or(0, |(k, _)| k);
+    Failure::unprocessable(
+        "singular",
+        format!(
+            "the matrix is singular to the range of its type: pivot {pivot} (counted from 0) is nearly zero"
+        ),
+        json!({"pivot": pivot}),
+    )
 }

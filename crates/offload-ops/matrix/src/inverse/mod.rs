@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::kernel::lu;
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.inverse`.
@@ -60,7 +62,7 @@ impl Operation for Inverse {
             work_each: 2.0 * (s.rows as f64).powi(3),
             count: s.count(),
             workspace_each: factors + n * cpu::band(s.rows) as u64 * size + 8 * n,
-            device: NO_DEVICE_PATH,
+            device: on_device(s.len() as f64 * s.count() as f64, || gpu::bytes(s, size)),
         };
         let rcond = TensorSpec::new(inputs.a.dtype, s.shape(&[]));
         need.plan(&[&inputs.a], vec![("result", inputs.a.clone(), true), ("rcond", rcond, true)])
@@ -68,6 +70,10 @@ impl Operation for Inverse {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

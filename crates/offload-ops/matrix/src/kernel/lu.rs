@@ -4,6 +4,7 @@ use super::copy::transpose;
 use super::real::{Real, largest};
 use super::run::{BLOCK_WORK, Run, scratch};
 use super::triangular::{Triangle, solve_in_place};
+use crate::device::estimate::InverseNorm;
 use faer::linalg::lu::partial_pivoting::factor::{PartialPivLuParams, lu_in_place, lu_in_place_scratch};
 use faer::{Accum, Auto, MatMut, MatRef};
 use offload_core::Failure;
@@ -105,11 +106,21 @@ fn auto<T: Real>() -> faer::Spec<PartialPivLuParams, T> {
     <PartialPivLuParams as Auto<T>>::auto().into()
 }
 
-fn overflow() -> Failure {
+/// The factors of a finite matrix are not.
+pub(crate) fn overflow() -> Failure {
     Failure::unprocessable(
         "not_finite",
         "the factors of the matrix leave the range of its type; scale the matrix or use f64",
         json!({}),
+    )
+}
+
+/// Pivot `k`, counted from 0, is zero.
+pub(crate) fn singular(k: usize) -> Failure {
+    Failure::unprocessable(
+        "singular",
+        format!("the matrix is singular: pivot {k} (counted from 0) is zero"),
+        json!({"pivot": k}),
     )
 }
 
@@ -141,12 +152,7 @@ impl<T: Real> Lu<T> {
     /// # Errors
     /// `singular`, with the pivot.
     pub(crate) fn regular(&self) -> Result<(), Failure> {
-        let Some(k) = self.zero_pivot else { return Ok(()) };
-        Err(Failure::unprocessable(
-            "singular",
-            format!("the matrix is singular: pivot {k} (counted from 0) is zero"),
-            json!({"pivot": k}),
-        ))
+        self.zero_pivot.map_or(Ok(()), |k| Err(singular(k)))
     }
 
     /// Replaces `x` by the solution of `A · y = x`, whose rows the caller has put in the order of `rows`.
@@ -180,44 +186,15 @@ impl<T: Real> Lu<T> {
         Ok(y.iter().map(|y| y.wide()).collect())
     }
 
-    /// An estimate of the 1-norm of the inverse, never above it and rarely below a third of it: the method of
-    /// Hager (1984) as refined by Higham (ACM TOMS 14, 1988), which takes a handful of solutions.
+    /// An estimate of the 1-norm of the inverse, by a handful of solutions.
     ///
     /// # Errors
     /// When the job is to stop.
     pub(crate) fn inverse_norm(&self, run: &Run<'_>) -> Result<f64, Failure> {
-        let n = self.n;
-        let norm = |x: &[f64]| x.iter().map(|x| x.abs()).sum::<f64>();
-        let mut x = vec![1.0 / n as f64; n];
-        let mut best = 0.0f64;
-        let mut last_peak = n;
-        for _ in 0..5 {
-            let y = self.solve_one(run, &x, false)?;
-            let estimate = norm(&y);
-            if !estimate.is_finite() {
-                return Ok(f64::INFINITY);
-            }
-            if estimate <= best && last_peak < n {
-                break;
-            }
-            best = best.max(estimate);
-            let signs: Vec<f64> = y.iter().map(|y| if *y < 0.0 { -1.0 } else { 1.0 }).collect();
-            let z = self.solve_one(run, &signs, true)?;
-            let peak = (0..n).max_by(|&i, &j| z[i].abs().total_cmp(&z[j].abs())).unwrap_or(0);
-            let slope: f64 = z.iter().zip(&x).map(|(z, x)| z * x).sum();
-            if peak == last_peak || z[peak].abs() <= slope {
-                break;
-            }
-            x.fill(0.0);
-            x[peak] = 1.0;
-            last_peak = peak;
+        let mut search = InverseNorm::new(self.n);
+        while let Some((x, transposed)) = search.ask() {
+            search.answer(&self.solve_one(run, &x, transposed)?);
         }
-        // A vector of alternating signs catches the matrices built to mislead the search.
-        let step = if n > 1 { 1.0 / (n - 1) as f64 } else { 0.0 };
-        let alternating: Vec<f64> =
-            (0..n).map(|i| (1.0 + i as f64 * step) * if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
-        let y = self.solve_one(run, &alternating, false)?;
-        let other = 2.0 * norm(&y) / (3.0 * n as f64);
-        Ok(if other.is_finite() { best.max(other) } else { f64::INFINITY })
+        Ok(search.norm())
     }
 }

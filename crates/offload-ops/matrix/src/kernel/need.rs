@@ -6,8 +6,13 @@ use offload_api::{DType, TensorSpec, Value};
 use offload_api::{Element, Tensor};
 use offload_core::{DeviceNeed, Plan, PlannedOutput, Rejection};
 
-/// The reason of operations that only the CPU runs.
-pub(crate) const NO_DEVICE_PATH: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
+/// What a job asks of a device: these bytes, or nothing where there is nothing to compute.
+pub(crate) fn on_device(work: f64, bytes: impl FnOnce() -> u64) -> DeviceNeed {
+    if work == 0.0 {
+        return DeviceNeed::CpuOnly("of empty inputs there is nothing to compute");
+    }
+    DeviceNeed::Bytes(bytes())
+}
 
 /// Small allocations of every job: shapes, names, closures, the thread pool's own. What products pack their operands
 /// into is not here: the library keeps one buffer of 64 MiB of address space for each thread for the life of the

@@ -1,12 +1,13 @@
 //! The element types that matrices are computed in, and exact scaling by powers of two.
 
 use faer::traits::RealField;
-use offload_api::{Element, Tensor};
+use offload_api::Tensor;
 use offload_core::Failure;
+use offload_core::device::KernelElement;
 use serde_json::json;
 
 /// `f32` or `f64`.
-pub(crate) trait Real: Element + RealField + Copy + Default {
+pub(crate) trait Real: KernelElement + RealField + Copy + Default {
     /// The distance from 1 to the next number.
     const EPS: f64;
     /// Beyond two to this power, in either direction, squares leave the range of the type: the input is scaled.

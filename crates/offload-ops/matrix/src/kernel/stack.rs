@@ -194,7 +194,8 @@ fn split<T, const N: usize>(count: usize, lens: [usize; N], outputs: [&mut [T]; 
         .collect()
 }
 
-fn name_matrix(failure: Failure, index: usize) -> Failure {
+/// A failure of the matrix at that place of a stack.
+pub(crate) fn name_matrix(failure: Failure, index: usize) -> Failure {
     match failure {
         Failure::Unprocessable { reason, message, mut details } => {
             if let Some(map) = details.as_object_mut() {

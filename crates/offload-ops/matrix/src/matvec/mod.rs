@@ -2,10 +2,12 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::{Stack, check_extents, joint_batch, same_dtype};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::inputs! {
@@ -85,7 +87,9 @@ impl Operation for Matvec {
             work_each: 2.0 * e.m as f64 * e.n as f64,
             count: e.batch.unwrap_or(1),
             workspace_each: 0,
-            device: NO_DEVICE_PATH,
+            device: on_device(e.m as f64 * e.n as f64 * e.batch.unwrap_or(1) as f64, || {
+                gpu::bytes(e, inputs.a.dtype.size_bytes() as u64)
+            }),
         };
         let result = TensorSpec::new(inputs.a.dtype, e.shape());
         need.plan(&[&inputs.a, &inputs.x], vec![("result", result, true)])
@@ -94,6 +98,10 @@ impl Operation for Matvec {
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         let e = Extents::of(&inputs.a.spec(), &inputs.x.spec())?;
         cpu::run(&inputs, e, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
+use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::stack::Stack;
 use crate::svd::{spectral_limit, values_work, values_workspace};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::choice! {
@@ -84,12 +86,23 @@ impl Operation for Norm {
         } else {
             (2.0 * s.rows as f64 * s.columns as f64, 8 * s.columns as u64)
         };
-        let need = Need { work_each, count: s.count(), workspace_each, device: NO_DEVICE_PATH };
+        let need = Need {
+            work_each,
+            count: s.count(),
+            workspace_each,
+            device: on_device(s.len() as f64 * s.count() as f64, || {
+                gpu::bytes(s, inputs.kind, inputs.a.dtype.size_bytes() as u64)
+            }),
+        };
         need.plan(&[&inputs.a], vec![("result", TensorSpec::new(inputs.a.dtype, s.shape(&[])), true)])
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

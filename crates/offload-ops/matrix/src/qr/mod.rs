@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
+use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::qr;
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.qr`.
@@ -67,7 +69,7 @@ impl Operation for Qr {
             count: s.count(),
             // The factored matrix and q by columns.
             workspace_each: bytes + (s.rows * s.columns + s.rows * k) as u64 * size + k as u64,
-            device: NO_DEVICE_PATH,
+            device: on_device(s.len() as f64 * s.count() as f64, || gpu::bytes(s, k, size)),
         };
         let q = TensorSpec::new(inputs.a.dtype, s.shape(&[s.rows, k]));
         let r = TensorSpec::new(inputs.a.dtype, s.shape(&[k, s.columns]));
@@ -76,6 +78,10 @@ impl Operation for Qr {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::kernel::lu;
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::{Stack, check_extents, joint_batch, same_dtype};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.solve`.
@@ -118,7 +120,7 @@ impl Operation for Solve {
             work_each: e.work(),
             count: e.batch.unwrap_or(1),
             workspace_each: factors + n * k * size + 80 * n,
-            device: NO_DEVICE_PATH,
+            device: on_device(e.work() * e.k as f64 * e.batch.unwrap_or(1) as f64, || gpu::bytes(e, size)),
         };
         let x = TensorSpec::new(inputs.a.dtype, e.shape());
         let rcond = TensorSpec::new(inputs.a.dtype, e.batch.into_iter().collect::<Vec<_>>());
@@ -127,6 +129,10 @@ impl Operation for Solve {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

@@ -19,7 +19,7 @@ pub(crate) const MAX_SPECTRAL_EXTENT: usize = 8_192;
 /// Columns of the sample beyond `k`, which make missing a large singular value very unlikely.
 const OVERSAMPLING: usize = 10;
 /// Passes of the power iteration, each of which sharpens the decay of the singular values by the square.
-const POWER_PASSES: usize = 2;
+pub(super) const POWER_PASSES: usize = 2;
 /// From this ratio of the extents on, the square factor is split off first.
 const TALL: usize = 2;
 
@@ -95,8 +95,8 @@ pub(super) struct Extents {
     pub(super) u_columns: usize,
     pub(super) values: usize,
     pub(super) vt_rows: usize,
-    method: Method,
-    full: bool,
+    pub(super) method: Method,
+    pub(super) full: bool,
 }
 
 impl Extents {
@@ -132,7 +132,7 @@ impl Extents {
         Ok(Extents { stack, u_columns, values, vt_rows, method: inputs.method, full: inputs.full })
     }
 
-    fn sample(&self) -> usize {
+    pub(super) fn sample(&self) -> usize {
         (self.values + OVERSAMPLING).min(self.stack.rows.min(self.stack.columns))
     }
 

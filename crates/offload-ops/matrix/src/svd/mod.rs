@@ -3,14 +3,17 @@
 mod cases;
 mod cpu;
 mod divide;
+mod gpu;
 mod reduced;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need, workspace};
+use crate::kernel::need::{Need, on_device, workspace};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::int;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
 pub(crate) use cpu::{singular_values, spectral_limit, values_work, values_workspace};
+pub(crate) use gpu::{singular_values as device_values, values_bytes as device_values_bytes};
 
 offload_core::choice! {
     /// How the largest singular values are found.
@@ -85,7 +88,9 @@ impl Operation for Svd {
             work_each: e.work(),
             count: e.stack.count(),
             workspace_each: bytes,
-            device: NO_DEVICE_PATH,
+            device: on_device(e.work() * e.stack.count() as f64, || {
+                gpu::bytes(e, inputs.a.dtype.size_bytes() as u64)
+            }),
         };
         let spec = |trailing: &[usize]| TensorSpec::new(inputs.a.dtype, e.stack.shape(trailing));
         let outputs = vec![
@@ -98,6 +103,10 @@ impl Operation for Svd {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

@@ -2,10 +2,12 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::kernel::need::{NO_DEVICE_PATH, Need};
+use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::Gpu;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::inputs! {
@@ -46,13 +48,24 @@ impl Operation for Transpose {
         let s = Stack::of("a", &inputs.a)?;
         // Moving an element counts as one operation.
         let work_each = s.rows as f64 * s.columns as f64;
-        let need = Need { work_each, count: s.count(), workspace_each: 0, device: NO_DEVICE_PATH };
+        let need = Need {
+            work_each,
+            count: s.count(),
+            workspace_each: 0,
+            device: on_device(s.len() as f64 * s.count() as f64, || {
+                gpu::bytes(s, inputs.a.dtype.size_bytes() as u64)
+            }),
+        };
         let result = TensorSpec::new(inputs.a.dtype, s.shape(&[s.columns, s.rows]));
         need.plan(&[&inputs.a], vec![("result", result, true)])
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
     }
 
     fn cases() -> Vec<Case> {

@@ -282,8 +282,9 @@ fn decide_one<T: Real>(
     space.offer(query, apart, &mut top);
     let (keys, limit) = list.into_sorted();
     // A row whose least cost equals the worst one's may have a lower index, so only more is out.
-    let out =
-        |bound: f32, top: &Top| top.worst().is_some_and(|worst| frame.least_cost(framed, bound) > worst.cost);
+    let out = |bound: f32, top: &Top| {
+        top.worst().is_some_and(|worst| frame.least_cost(framed, bound.into()) > worst.cost)
+    };
     let mut at = 0;
     while at < keys.len() {
         if out(unkey(keys[at]).0, &top) {
@@ -363,7 +364,8 @@ mod tests {
                         let (bound, row) = unkey(key);
                         let mut top = Top::new(1);
                         space.offer(i, &[row], &mut top);
-                        let (cost, least) = (top.worst().unwrap().cost, frame.least_cost(framed, bound));
+                        let (cost, least) =
+                            (top.worst().unwrap().cost, frame.least_cost(framed, bound.into()));
                         assert!(
                             least <= cost,
                             "{metric:?} about {offset}: row {row} costs {cost:e}, bound {least:e}"

@@ -25,15 +25,15 @@ const SAMPLE: usize = 1024;
 pub(crate) struct Frame {
     metric: Metric,
     d: usize,
-    centre: Vec<f64>,
-    scale: f64,
+    pub(super) centre: Vec<f64>,
+    pub(super) scale: f64,
 }
 
 /// A query in the frame.
 pub(crate) struct Framed {
-    alpha: f64,
-    square: f64,
-    norm: f64,
+    pub(super) alpha: f64,
+    pub(super) square: f64,
+    pub(super) norm: f64,
 }
 
 impl Frame {
@@ -61,19 +61,25 @@ impl Frame {
         Frame { metric, d, centre, scale }
     }
 
+    /// The frame in which vectors stay where and as they are.
+    pub(super) fn plain(metric: Metric, d: usize) -> Frame {
+        Frame { metric, d, centre: vec![0.0; if metric == Metric::L2 { d } else { 0 }], scale: 1.0 }
+    }
+
     /// Columns of a packed vector.
     pub(crate) fn width(&self) -> usize {
         self.d + 2
     }
 
-    fn slack(&self) -> f64 {
+    /// The share of the product of two norms that a product in `f32` is off by at most.
+    pub(super) fn slack(&self) -> f64 {
         // The second order, which counts from some ten thousand components on, is in the denominator.
         let first = (self.d + 16) as f64 * UNIT;
         first / (1.0 - 2.0 * first)
     }
 
     /// What underflow can add to a bound.
-    fn underflow(&self) -> f64 {
+    pub(super) fn underflow(&self) -> f64 {
         (self.d + 16) as f64 * f64::from(f32::MIN_POSITIVE)
     }
 
@@ -154,8 +160,8 @@ impl Frame {
     }
 
     /// The least cost that a row can have whose product with this query came out as `bound` or more.
-    pub(crate) fn least_cost(&self, q: &Framed, bound: f32) -> f64 {
-        let t = f64::from(bound) - self.underflow();
+    pub(crate) fn least_cost(&self, q: &Framed, bound: f64) -> f64 {
+        let t = bound - self.underflow();
         match self.metric {
             Metric::L2 => {
                 // What evaluating the distance in f64 can be off by where the query is far from the centre; the

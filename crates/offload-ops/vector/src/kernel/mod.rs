@@ -1,6 +1,7 @@
 //! What several operations build on.
 
 pub(crate) mod blocked;
+pub(crate) mod device;
 pub(crate) mod direct;
 pub(crate) mod exact;
 pub(crate) mod examples;

@@ -1,11 +1,13 @@
 //! A search from inputs to ranked answers, and what it needs.
 
 use super::blocked::{Cut, blocked};
+use super::device::{self, MOST_K, Size};
 use super::direct::{direct, pieces};
 use super::exact::{Codes, Vectors};
 use super::metric::Metric;
-use super::top::Top;
+use super::top::{Ranked, Top};
 use offload_api::{DType, Element, Layout, Matches, Tensor, TensorSpec, Value};
+use offload_core::device::Gpu;
 use offload_core::{Context, DeviceNeed, Failure, Plan, PlannedOutput, Rejection};
 
 /// The largest number of answers for each query.
@@ -23,7 +25,7 @@ const BLOCKED_WORK: f64 = 1e6;
 /// Shapes, names, closures.
 const SMALL_BYTES: u64 = 32 * 1024;
 
-/// Why only the CPU searches.
+/// Why other operations of the family run on the CPU alone.
 pub(crate) const NO_DEVICE_PATH: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
 
 /// The tensors of a search, or their specs.
@@ -154,13 +156,29 @@ impl Search<'_, TensorSpec> {
             bytes_in,
             bytes_out,
             host_bytes,
-            device: NO_DEVICE_PATH,
+            device: self.device_need(e),
             outputs: vec![PlannedOutput { name: output, spec: None }],
         })
     }
 }
 
 impl<T> Search<'_, T> {
+    fn device_need(&self, e: Extents) -> DeviceNeed {
+        if e.count() == 0 || e.rows == 0 || e.d == 0 {
+            DeviceNeed::CpuOnly("an empty search has nothing to compute")
+        } else if self.k > MOST_K {
+            DeviceNeed::CpuOnly("lists of more than 1024 answers are made on the cpu")
+        } else {
+            DeviceNeed::Bytes(self.size(e).bytes())
+        }
+    }
+
+    /// How the search is cut for a device.
+    fn size(&self, e: Extents) -> Size {
+        let by_product = e.dtype != DType::U8 && self.metric != Metric::Hamming;
+        Size::of((e.count(), e.rows, e.d), self.k, e.dtype, self.filter.is_some(), by_product)
+    }
+
     fn is_blocked(&self, e: Extents, rows: usize) -> bool {
         (e.count() as f64) * (rows as f64) * (e.d as f64) >= BLOCKED_WORK
             && e.count() >= BLOCKED_QUERIES
@@ -172,11 +190,7 @@ impl<T> Search<'_, T> {
 }
 
 impl Search<'_, Tensor> {
-    /// The ranked answers.
-    ///
-    /// # Errors
-    /// When the inputs do not fit together, or the job is to stop.
-    pub(crate) fn run(&self, layout: Layout, ctx: &Context) -> Result<Value, Failure> {
+    fn own_extents(&self) -> Result<Extents, Rejection> {
         let (queries, corpus) = (self.queries.1.spec(), self.corpus.spec());
         let filter = self.filter.map(Tensor::spec);
         let specs = Search {
@@ -186,7 +200,15 @@ impl Search<'_, Tensor> {
             metric: self.metric,
             k: self.k,
         };
-        let e = specs.extents()?;
+        specs.extents()
+    }
+
+    /// The ranked answers.
+    ///
+    /// # Errors
+    /// When the inputs do not fit together, or the job is to stop.
+    pub(crate) fn run(&self, layout: Layout, ctx: &Context) -> Result<Value, Failure> {
+        let e = self.own_extents()?;
         let rows: Vec<u32> = match self.filter.and_then(Tensor::as_slice::<u8>) {
             Some(mask) => {
                 let mut rows = Vec::with_capacity(mask.iter().filter(|&&m| m != 0).count());
@@ -203,10 +225,29 @@ impl Search<'_, Tensor> {
                 direct(ctx, &space, &rows, &all(e), self.k)?
             }
         };
+        Ok(self.answers(e, layout, best.into_iter().map(Top::into_sorted)))
+    }
+
+    /// The ranked answers, from a device.
+    ///
+    /// # Errors
+    /// When the inputs do not fit together, the device fails, or the job is to stop.
+    pub(crate) fn run_on(&self, layout: Layout, gpu: &mut Gpu<'_>) -> Result<Value, Failure> {
+        let e = self.own_extents()?;
+        let inputs = device::Inputs {
+            queries: self.queries,
+            corpus: self.corpus,
+            filter: self.filter,
+            metric: self.metric,
+        };
+        let best = device::search(&inputs, self.size(e), gpu)?;
+        Ok(self.answers(e, layout, best.into_iter()))
+    }
+
+    fn answers(&self, e: Extents, layout: Layout, best: impl Iterator<Item = Vec<Ranked>>) -> Value {
         let mut indices = Vec::with_capacity(e.count() * self.k);
         let mut scores = Vec::with_capacity(e.count() * self.k);
-        for top in best {
-            let sorted = top.into_sorted();
+        for sorted in best {
             let missing = self.k - sorted.len();
             indices.extend(sorted.iter().map(|r| i64::from(r.row)));
             scores.extend(sorted.iter().map(|r| self.metric.score(r.cost)));
@@ -214,7 +255,7 @@ impl Search<'_, Tensor> {
             scores.extend(std::iter::repeat_n(f64::NAN, missing));
         }
         match Matches::new::<f64>(&e.shape(self.k), indices, scores, layout) {
-            Some(m) => Ok(Value::Matches(m)),
+            Some(m) => Value::Matches(m),
             None => panic!("every query has {} answers", self.k),
         }
     }

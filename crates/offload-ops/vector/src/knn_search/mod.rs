@@ -2,9 +2,11 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::knn::{Inputs, about};
 use offload_api::{Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot};
 
 /// The nearest rows.
@@ -24,6 +26,14 @@ impl Operation for KnnSearch {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::kernel::device::TEXTS
     }
 
     fn cases() -> Vec<Case> {

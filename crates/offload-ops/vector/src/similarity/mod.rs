@@ -2,12 +2,14 @@
 
 mod cases;
 pub(crate) mod cpu;
+pub(crate) mod gpu;
 
 pub(crate) use cases::cases;
 
 use crate::kernel::metric::Metric as Compared;
 use crate::kernel::search::{MAX_K, Search};
 use offload_api::{DType, Field, Kind, Layout, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, one_of};
 
 offload_core::choice! {
@@ -105,6 +107,14 @@ impl Operation for Similarity {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::kernel::device::TEXTS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,0 +1,150 @@
+//! A card as a [`Device`]: its context, its memory, its compiler, its libraries.
+
+use super::blas::BlasLibrary;
+use super::compile::Compiler;
+use super::driver::{Context, Driver, Opaque};
+use super::health::Monitor;
+use super::lane::Lane;
+use super::memory::Memory;
+use super::solver::SolverLibrary;
+use offload_core::device::{
+    Descriptor, Device, DeviceError, DeviceLane, Health, KernelSource, LanePriority, ModuleId,
+};
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Device memory that stays outside of the arena: modules, the libraries' own buffers, stacks.
+pub(super) const HEADROOM_BYTES: u64 = 768 << 20;
+/// Of the arena, what plans do not count: the solvers' workspaces.
+pub(super) const WORKSPACE_SHARE: u64 = 16;
+
+/// What the lanes of a card share.
+pub(super) struct Shared {
+    pub(super) driver: Driver,
+    pub(super) context: Context,
+    pub(super) memory: Mutex<Memory>,
+    pub(super) compiler: Option<Compiler>,
+    /// Code of the kernels that are shipped, for a machine with a driver and no compiler.
+    pub(super) no_compiler: String,
+    pub(super) blas: Option<BlasLibrary>,
+    pub(super) solver: Option<SolverLibrary>,
+    modules: Mutex<Modules>,
+}
+
+#[derive(Default)]
+struct Modules {
+    ids: HashMap<KernelSource, ModuleId>,
+    handles: Vec<usize>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        driver: Driver,
+        context: Context,
+        capacity_bytes: u64,
+        compiler: Result<Compiler, String>,
+        blas: Option<BlasLibrary>,
+        solver: Option<SolverLibrary>,
+    ) -> Shared {
+        let no_compiler = compiler.as_ref().err().cloned().unwrap_or_default();
+        Shared {
+            driver,
+            context,
+            memory: Mutex::new(Memory::new(capacity_bytes)),
+            compiler: compiler.ok(),
+            no_compiler,
+            blas,
+            solver,
+            modules: Mutex::default(),
+        }
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        // The books are consistent between calls.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The module of a kernel text, compiled and loaded once per device.
+    pub(super) fn module(&self, source: &KernelSource) -> Result<ModuleId, DeviceError> {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = modules.ids.get(source) {
+            return Ok(*id);
+        }
+        let compiler = self
+            .compiler
+            .as_ref()
+            .ok_or_else(|| DeviceError::Unsupported(format!("no run-time compiler: {}", self.no_compiler)))?;
+        let code = compiler.compile(source)?;
+        let mut module: Opaque = std::ptr::null_mut();
+        // SAFETY: `code` is a whole image, alive during the call; the driver copies what it needs.
+        let loaded = unsafe { (self.driver.calls.module_load)(&raw mut module, code.as_ptr().cast()) };
+        self.driver.check("load a module", loaded)?;
+        let id = ModuleId(modules.handles.len() as u64);
+        modules.handles.push(module as usize);
+        modules.ids.insert(*source, id);
+        Ok(id)
+    }
+
+    /// The entry of a loaded module.
+    pub(super) fn function(&self, module: ModuleId, entry: &'static str) -> Result<Opaque, DeviceError> {
+        let handle = {
+            let modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+            modules.handles.get(module.0 as usize).copied()
+        };
+        let handle = handle.ok_or_else(|| DeviceError::Call(format!("no module {}", module.0)))?;
+        let name =
+            CString::new(entry).map_err(|_| DeviceError::Call("an entry's name holds a zero".into()))?;
+        let mut function: Opaque = std::ptr::null_mut();
+        // SAFETY: the module was loaded in this context and is never unloaded.
+        let code = unsafe {
+            (self.driver.calls.module_function)(&raw mut function, handle as Opaque, name.as_ptr())
+        };
+        self.driver.check(entry, code)?;
+        Ok(function)
+    }
+}
+
+/// A card.
+pub(super) struct Card {
+    pub(super) descriptor: Descriptor,
+    pub(super) shared: Arc<Shared>,
+    pub(super) monitor: Option<Monitor>,
+}
+
+impl Device for Card {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn open_lane(&self, priority: LanePriority) -> Result<Box<dyn DeviceLane>, DeviceError> {
+        Ok(Box::new(Lane::open(Arc::clone(&self.shared), priority)?))
+    }
+
+    fn health(&self) -> Result<Health, DeviceError> {
+        self.shared.driver.enter(self.shared.context)?;
+        let mut health = self.shared.driver.health()?;
+        if let Some(monitor) = &self.monitor {
+            monitor.fill(&mut health)?;
+        }
+        Ok(health)
+    }
+
+    fn pin(&self, region: &[u8]) -> Result<(), DeviceError> {
+        let driver = &self.shared.driver;
+        driver.enter(self.shared.context)?;
+        // SAFETY: the caller keeps the region mapped until it is unpinned.
+        driver.check("pin", unsafe { (driver.calls.pin)(region.as_ptr().cast_mut().cast(), region.len(), 0) })
+    }
+
+    fn unpin(&self, region: &[u8]) -> Result<(), DeviceError> {
+        let driver = &self.shared.driver;
+        driver.enter(self.shared.context)?;
+        // SAFETY: the region was pinned by `pin`.
+        driver.check("unpin", unsafe { (driver.calls.unpin)(region.as_ptr().cast_mut().cast()) })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        self.shared.memory().used_bytes()
+    }
+}

@@ -1,0 +1,52 @@
+// A driver of host memory with the names of NVIDIA's: what is above it can be tried on a machine without a card. Kernels
+// load and start and do nothing.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+typedef int R;
+typedef struct { double at; } Event;
+static size_t used = 0, limit = (size_t)3 << 30;
+R cuInit(unsigned f) { return 0; }
+R cuDriverGetVersion(int *v) { *v = 13000; return 0; }
+R cuDeviceGetCount(int *n) { *n = 1; return 0; }
+R cuDeviceGet(int *d, int i) { *d = i; return 0; }
+R cuDeviceGetName(char *s, int n, int d) { strncpy(s, "fake card", n); return 0; }
+R cuDeviceTotalMem_v2(size_t *n, int d) { *n = limit; return 0; }
+R cuDeviceGetPCIBusId(char *s, int n, int d) { strncpy(s, "00000000:3B:00.0", n); return 0; }
+R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 16 ? 132 : a == 75 ? 9 : 0; return 0; }
+R cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)1; return 0; }
+R cuCtxSetCurrent(void *c) { return c == (void *)1 ? 0 : 201; }
+R cuMemGetInfo_v2(size_t *f, size_t *t) { *f = limit - used; *t = limit; return 0; }
+R cuMemAlloc_v2(uint64_t *p, size_t n) {
+  if (n > limit - used) return 2;
+  size_t *m = malloc(n + 512);
+  if (!m) return 2;
+  m[0] = n; used += n;
+  memset(m + 64, 0xa5, n);
+  *p = (uint64_t)(m + 64);
+  return 0;
+}
+R cuMemFree_v2(uint64_t p) { size_t *m = (size_t *)p - 64; used -= m[0]; free(m); return 0; }
+R cuMemcpyHtoDAsync_v2(uint64_t d, const void *s, size_t n, void *q) { memcpy((void *)d, s, n); return 0; }
+R cuMemcpyDtoHAsync_v2(void *d, uint64_t s, size_t n, void *q) { memcpy(d, (void *)s, n); return 0; }
+R cuMemcpyDtoDAsync_v2(uint64_t d, uint64_t s, size_t n, void *q) { memmove((void *)d, (void *)s, n); return 0; }
+R cuMemsetD8Async(uint64_t d, unsigned char b, size_t n, void *q) { memset((void *)d, b, n); return 0; }
+R cuMemHostRegister_v2(void *p, size_t n, unsigned f) { return 0; }
+R cuMemHostUnregister(void *p) { return 0; }
+R cuCtxGetStreamPriorityRange(int *l, int *g) { *l = 0; *g = -5; return 0; }
+R cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = malloc(1); return 0; }
+R cuStreamSynchronize(void *s) { return 0; }
+R cuStreamDestroy_v2(void *s) { free(s); return 0; }
+R cuEventCreate(void **e, unsigned f) { *e = calloc(1, sizeof(Event)); return 0; }
+R cuEventRecord(void *e, void *s) {
+  struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+  ((Event *)e)->at = t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+  return 0;
+}
+R cuEventElapsedTime(float *ms, void *a, void *b) { *ms = ((Event *)b)->at - ((Event *)a)->at; return 0; }
+R cuEventDestroy_v2(void *e) { free(e); return 0; }
+R cuModuleLoadData(void **m, const void *i) { *m = (void *)2; return 0; }
+R cuModuleGetFunction(void **f, void *m, const char *n) { *f = (void *)3; return 0; }
+R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) { return 0; }
+R cuGetErrorName(int e, const char **s) { *s = "FAKE_ERROR"; return 0; }

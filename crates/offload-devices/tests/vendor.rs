@@ -1,0 +1,91 @@
+//! The CUDA driver's lanes over a fake libcuda of host memory: addresses, bounds, zeroing, memory pressure.
+
+use offload_core::TenantId;
+use offload_core::device::{At, Device, DeviceError, LanePriority};
+use offload_devices::discover::{Options, discover, open};
+use std::process::Command;
+use std::sync::Arc;
+
+/// The fake driver, compiled and put where the driver is looked for; `None`, said aloud, without a C compiler.
+fn fake(memory_bytes: u64) -> Option<Arc<dyn Device>> {
+    let folder = std::env::temp_dir().join(format!("fake-cuda-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/libcuda.c");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
+        .arg(folder.join("libcuda.so.1"))
+        .arg(source)
+        .status();
+    if !built.is_ok_and(|s| s.success()) {
+        println!("skipped: no C compiler");
+        return None;
+    }
+    // SAFETY: each test is a process of its own (nextest), and no other thread runs yet.
+    unsafe { std::env::set_var("HELIOSDB_GPU_LIBRARY_PATH", &folder) };
+    let options = Options { memory_bytes: Some(memory_bytes), ..Options::default() };
+    let found = discover(&options);
+    assert_eq!(found.devices.len(), 1, "{found:?}");
+    let d = &found.devices[0].descriptor;
+    assert_eq!((d.architecture.as_str(), d.units, d.pci.as_deref()), ("sm_90", 132, Some("0000:3b:00.0")));
+    Some(open("cuda:0", &options).unwrap())
+}
+
+#[test]
+fn memory_reads_back_within_its_bounds_and_zero_for_the_next_tenant() {
+    let Some(device) = fake(64 << 20) else { return };
+    let mut lane = device.open_lane(LanePriority::Normal).unwrap();
+    let (a, b) = (TenantId::new("a"), TenantId::new("b"));
+    let x = lane.alloc(&a, 1000).unwrap();
+    lane.upload(x, 10, &[7; 100]).unwrap();
+    let mut back = [1u8; 120];
+    lane.download(x, 0, &mut back).unwrap();
+    assert!(back[..10].iter().chain(&back[110..]).all(|v| *v == 0), "a fresh chunk reads zero");
+    assert!(back[10..110].iter().all(|v| *v == 7));
+    for (offset, len) in [(901, 100), (1001, 1), (usize::MAX, 2)] {
+        let refused = lane.upload(x, offset, &vec![1; len]);
+        assert!(matches!(refused, Err(DeviceError::Call(_))), "{offset} {len}: {refused:?}");
+    }
+    let y = lane.alloc(&b, 1000).unwrap();
+    let from = At { handle: x, offset_bytes: 10 };
+    lane.copy(from, At { handle: y, offset_bytes: 900 }, 100).unwrap();
+    assert!(lane.copy(from, At { handle: y, offset_bytes: 901 }, 100).is_err());
+    lane.download(y, 880, &mut back).unwrap();
+    assert!(back[20..].iter().all(|v| *v == 7) && back[..20].iter().all(|v| *v == 0));
+    assert_eq!(device.used_bytes(), 2 * 1000);
+    for handle in [x, y] {
+        lane.set(handle, 0).unwrap();
+        lane.synchronize().unwrap();
+        lane.free(handle);
+    }
+    assert_eq!(device.used_bytes(), 0);
+    assert!(lane.download(x, 0, &mut back).is_err(), "a handle outlives its memory");
+}
+
+#[test]
+fn what_does_not_fit_is_out_of_memory_and_harmless() {
+    let Some(device) = fake(16 << 20) else { return };
+    let mut lane = device.open_lane(LanePriority::High).unwrap();
+    let tenant = TenantId::new("t");
+    assert!(matches!(lane.alloc(&tenant, 17 << 20), Err(DeviceError::OutOfMemory { .. })));
+    let handles: Vec<_> = std::iter::from_fn(|| lane.alloc(&tenant, 1 << 20).ok()).collect();
+    assert_eq!(handles.len(), 16);
+    for handle in handles {
+        lane.free(handle);
+    }
+    let whole = lane.alloc(&tenant, 16 << 20).unwrap();
+    lane.free(whole);
+}
+
+#[test]
+fn marks_measure_and_are_reused() {
+    let Some(device) = fake(1 << 20) else { return };
+    let mut lane = device.open_lane(LanePriority::Normal).unwrap();
+    for _ in 0..200 {
+        let from = lane.mark().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(300));
+        let to = lane.mark().unwrap();
+        lane.synchronize().unwrap();
+        let took = lane.between(from, to).unwrap();
+        assert!(took.as_micros() >= 200, "{took:?}");
+    }
+}

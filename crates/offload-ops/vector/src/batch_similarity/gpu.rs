@@ -1,0 +1,3 @@
+//! As `similarity`.
+
+pub(super) use crate::similarity::gpu::run;

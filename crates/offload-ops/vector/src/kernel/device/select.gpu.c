@@ -1,0 +1,127 @@
+// Running lists of the least of what tiles of scores hold, one list for each query (second direction of the launch) and
+// each part of the tile (first direction). After the first tile a list's limit lets little through, so that a tile costs
+// reading it once: 4 bytes a score, coalesced, EACH independent loads an item under way, one barrier for all of them.
+#define EACH 16
+
+// What a product becomes: a bound from below, up to what the host takes off for the query.
+#define BOUND(i) (cosine ? scores[i] * weights[first + (i)] : fma_f32(own, weights[first + (i)], scores[i]))
+
+DEVICE u64 bound_key(f32 bound) {
+  const u32 bits = AS_U32(bound);
+  return (u64)((bits >> 31) != 0 ? ~bits : bits | 0x80000000u);
+}
+
+DEVICE f32 key_bound(u64 key) {
+  const u32 ordered = (u32)key;
+  return AS_F32((ordered >> 31) != 0 ? ordered & 0x7fffffffu : ~ordered);
+}
+
+// Products of `width` rows from `first` on with each query, as f32.
+KERNEL vector_select_bounds(u32 first, u32 width, u32 part, u32 keep, u32 cosine, GLOBAL const u64 *RESTRICT products,
+                            GLOBAL const f32 *RESTRICT owns, GLOBAL const f32 *RESTRICT weights,
+                            GLOBAL u64 *RESTRICT list_keys, GLOBAL u32 *RESTRICT list_rows, GLOBAL u32 *RESTRICT counts,
+                            GLOBAL u64 *RESTRICT cuts) {
+  SHARED u64 keys[LIST];
+  SHARED u32 rows[LIST];
+  SHARED u32 added[3];
+  LIST_OPEN();
+  GLOBAL const f32 *scores = (GLOBAL const f32 *)products + (u64)group_id_y() * width;
+  const f32 own = owns[group_id_y()];
+  const u32 from = group_id() * part < width ? group_id() * part : width;
+  const u32 to = width - from < part ? width : from + part;
+  f32 most = limit == NONE ? AS_F32(0x7f800000u) : key_bound(limit);
+  for (u32 at = from; at < to; at += BLOCK * EACH) {
+    f32 bound[EACH];
+    u32 hits = 0;
+    #pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const u32 i = at + (u32)j * BLOCK + local_id();
+      bound[j] = i < to ? BOUND(i) : most;
+    }
+    #pragma unroll
+    for (int j = 0; j < EACH; j++) hits += bound[j] < most;
+    u32 place = list_places(added, turn, hits);
+    const u32 total = added[turn];
+    turn = NEXT(turn);
+    if (total == 0) continue;
+    if (count + total <= LIST) {
+      if (hits > 0) {
+        #pragma unroll
+        for (int j = 0; j < EACH; j++) {
+          if (bound[j] < most) {
+            keys[count + place] = bound_key(bound[j]);
+            rows[count + place] = first + at + (u32)j * BLOCK + local_id();
+            place++;
+          }
+        }
+      }
+      count += total;
+      continue;
+    }
+    for (u32 j = 0; j < EACH; j++) {                  // too many at once: one row an item at a time
+      if (count + BLOCK > LIST) {
+        LIST_CUT();
+        most = limit == NONE ? most : key_bound(limit);
+      }
+      const u32 i = at + j * BLOCK + local_id();
+      const f32 b = i < to ? BOUND(i) : most;
+      const u32 hit = b < most;
+      const u32 there = list_places(added, turn, hit);
+      if (hit) { keys[count + there] = bound_key(b); rows[count + there] = first + i; }
+      count += added[turn];
+      turn = NEXT(turn);
+    }
+  }
+  LIST_CLOSE(0)
+}
+
+// Keys of `width` rows with each query: rows from `first` on, or those that `named` names for each of them where
+// `is_named`. `limits` of lists that the keys come from bound what is left out of them. Sorted where `sorted`.
+KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named, u32 sorted, u32 limits,
+                          GLOBAL const u64 *RESTRICT offered, GLOBAL const u32 *RESTRICT named,
+                          GLOBAL const u64 *RESTRICT offered_cuts, GLOBAL u64 *RESTRICT list_keys,
+                          GLOBAL u32 *RESTRICT list_rows, GLOBAL u32 *RESTRICT counts, GLOBAL u64 *RESTRICT cuts) {
+  SHARED u64 keys[LIST];
+  SHARED u32 rows[LIST];
+  SHARED u32 added[3];
+  LIST_OPEN();
+  GLOBAL const u64 *from_keys = offered + (u64)group_id_y() * width;
+  GLOBAL const u32 *from_rows = named + (is_named ? (u64)group_id_y() * width : (u64)0);
+  const u32 from = group_id() * part < width ? group_id() * part : width;
+  const u32 to = width - from < part ? width : from + part;
+  for (u32 at = from; at < to; at += BLOCK * EACH) {
+    u32 hits = 0;
+    #pragma unroll
+    for (int j = 0; j < EACH; j++) {
+      const u32 i = at + (u32)j * BLOCK + local_id();
+      const u64 key = i < to ? from_keys[i] : NONE;
+      hits += key < limit || (key == limit && key != NONE);
+    }
+    // At least one item has a key that may be in: those of a tie are told apart below.
+    list_places(added, turn, hits);
+    const u32 total = added[turn];
+    turn = NEXT(turn);
+    if (total == 0) continue;
+    for (u32 j = 0; j < EACH; j++) {
+      if (count + BLOCK > LIST) LIST_CUT();
+      const u32 i = at + j * BLOCK + local_id();
+      const u64 key = i < to ? from_keys[i] : NONE;
+      u32 hit = key < limit || (key == limit && key != NONE);
+      u32 row = 0;
+      if (hit) {
+        row = is_named ? from_rows[i] : first + i;
+        hit = key < limit || row < limit_row;
+      }
+      const u32 there = list_places(added, turn, hit);
+      if (hit) { keys[count + there] = key; rows[count + there] = row; }
+      count += added[turn];
+      turn = NEXT(turn);
+    }
+  }
+  for (u32 i = 0; i < limits; i++) {
+    const u64 other = ~offered_cuts[(u64)group_id_y() * limits + i];
+    // Only the limit is lowered: what the list holds below it stays good, and what it holds above it does no harm.
+    if (other < limit) { limit = other; limit_row = 0; }
+  }
+  LIST_CLOSE(sorted)
+}

@@ -1,0 +1,3 @@
+//! As `knn`.
+
+pub(super) use crate::knn::gpu::run;
