@@ -24,7 +24,7 @@ use super::top::Ranked;
 use bounds::Precision;
 use offload_api::{DType, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, KernelElement};
+use offload_core::device::{Buffer, DeviceError, Gpu, KernelElement};
 
 /// The tensors of a search.
 pub(crate) struct Inputs<'a> {
@@ -48,6 +48,17 @@ pub(crate) fn search(
         DType::F64 => real::<f64>(inputs, size, gpu),
         _ => codes(inputs, size, gpu),
     }
+}
+
+/// Scores are `f64` whatever the vectors are.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`].
+pub(crate) fn needs_f64(gpu: &Gpu<'_>) -> Result<(), Failure> {
+    if gpu.device().f64 {
+        return Ok(());
+    }
+    Err(DeviceError::Unsupported("scores are f64, which the device does not have".into()).into())
 }
 
 /// The number of a metric in the kernels.

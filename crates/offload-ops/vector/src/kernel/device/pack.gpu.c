@@ -24,7 +24,7 @@ KERNEL vector_pack(u32 first, u32 count, u32 d, u32 width, u32 metric, u32 write
     #pragma unroll
     for (int j = 0; j < PER; j++) part[j] = 0.0;
     if (!left_out) {
-      #pragma unroll 4
+      #pragma unroll AHEAD
       for (u32 c = 0; c < chunks; c++) {
         const u32 k = c * 16u + lane * PER;
         f64 v[PER];

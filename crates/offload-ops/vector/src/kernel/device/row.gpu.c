@@ -32,6 +32,13 @@
   #define add_product(s, a, b) add_f64(s, mul_f64(a, b))
 #endif
 
+// Chunks whose loads are under way together: 64 bytes an item.
+#if defined(T_F32)
+  #define AHEAD 4
+#else
+  #define AHEAD 2
+#endif
+
 #define COSINE 0u
 #define L2 1u
 #define DOT 2u
@@ -128,7 +135,7 @@ DEVICE void row_fold(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, 
     for (int a = 0; a < QUERIES; a++) part[a][j] = 0.0;
   }
   const u32 chunks = d / 16u;
-  #pragma unroll 4
+  #pragma unroll AHEAD
   for (u32 c = 0; c < chunks; c++) {
     const u32 at = c * 16u + lane * PER;
     f64 v[PER];
