@@ -7,10 +7,11 @@
 //!    "kernels": {"compiled": 12, "unsupported": 0, "failed": 0, "cold_ms": 900.0, "warm_ms": 3.0, "errors": []},
 //!    "operations": [{"name": "matrix.multiply", "passed": 40, "failed": 0, "unsupported": 0, "cpu_only": 2,
 //!      "skipped": 0, "ms": 31.0, "errors": []}],
-//!    "memory": {"used_bytes": 0, "grown_bytes": 0}}]}
+//!    "used_bytes": 0}]}
 //! ```
 //!
 //! `skipped` are cases for which no time was left; `cpu_only` are cases whose plan has no device path.
+//! `used_bytes` of a device are those that are handed out after everything has run.
 
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;

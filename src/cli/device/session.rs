@@ -59,12 +59,9 @@ impl Session {
         self.device.descriptor()
     }
 
-    /// Bytes in use, as the driver counts them.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn used_bytes(&self) -> Result<u64, DeviceError> {
-        Ok(self.device.health()?.memory_used_bytes)
+    /// Bytes of the device that are handed out.
+    pub fn used_bytes(&self) -> u64 {
+        self.device.used_bytes()
     }
 
     /// A lane for calls without an operation.
