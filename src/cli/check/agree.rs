@@ -36,7 +36,12 @@ pub(super) fn with_cpu(rule: Rule, inputs: &Record, cpu: &Record, got: &Record) 
             let (q, r) = (wide(tensor(got, "q")?)?, wide(tensor(got, "r")?)?);
             let columns = *q.shape().last().ok_or("q has no extents")?;
             let eps = FACTORISED * eps(tensor(got, "q")?);
-            same("q^T q", &product(&q, &q, true)?, |i| f64::from(i % (columns * columns) % (columns + 1) == 0), eps)?;
+            same(
+                "q^T q",
+                &product(&q, &q, true)?,
+                |i| f64::from(i % (columns * columns) % (columns + 1) == 0),
+                eps,
+            )?;
             rebuilt("q r", &product(&q, &r, false)?, inputs, eps)
         }
         Rule::Svd => {
@@ -98,7 +103,8 @@ fn near(name: &str, got: &Record, cpu: &Record, factor: f64) -> Result<(), Strin
     let absolute = match w {
         Value::Tensor(t) => {
             let wide = wide(t)?;
-            let largest = wide.as_slice::<f64>().unwrap_or_default().iter().fold(0.0f64, |m, x| m.max(x.abs()));
+            let largest =
+                wide.as_slice::<f64>().unwrap_or_default().iter().fold(0.0f64, |m, x| m.max(x.abs()));
             factor * eps(t) * largest
         }
         Value::Float(x) => factor * f64::EPSILON * x.abs(),
@@ -130,7 +136,8 @@ fn scaled(t: &Tensor, factors: &Tensor) -> Result<Tensor, String> {
     if columns == 0 || f.len() * rows != x.len() {
         return Err(format!("{:?} does not go with {:?}", factors.shape(), t.shape()));
     }
-    let all = x.iter().enumerate().map(|(i, x)| x * f[i / (rows * columns) * columns + i % columns]).collect();
+    let all =
+        x.iter().enumerate().map(|(i, x)| x * f[i / (rows * columns) * columns + i % columns]).collect();
     Tensor::new(t.shape(), all).ok_or_else(|| "the elements do not fill the shape".into())
 }
 
@@ -149,7 +156,9 @@ fn same(what: &str, got: &Tensor, want: impl Fn(usize) -> f64, tolerance: f64) -
     for (i, g) in got.iter().enumerate() {
         let (off, w) = ((g - want(i)).abs(), want(i));
         if off.is_nan() || off > tolerance {
-            return Err(format!("{what}[{i}] is {g:e}, expected {w:e} (off by {off:e}, {tolerance:e} allowed)"));
+            return Err(format!(
+                "{what}[{i}] is {g:e}, expected {w:e} (off by {off:e}, {tolerance:e} allowed)"
+            ));
         }
     }
     Ok(())
@@ -157,7 +166,11 @@ fn same(what: &str, got: &Tensor, want: impl Fn(usize) -> f64, tolerance: f64) -
 
 fn ranked(got: &Matches, cpu: &Matches) -> Result<(), String> {
     if got.indices().shape() != cpu.indices().shape() {
-        return Err(format!("the answers have shape {:?}, not {:?}", got.indices().shape(), cpu.indices().shape()));
+        return Err(format!(
+            "the answers have shape {:?}, not {:?}",
+            got.indices().shape(),
+            cpu.indices().shape()
+        ));
     }
     let columns = |m: &Matches| {
         let scores = wide(m.scores())?.into_vec::<f64>().ok_or("no scores")?;

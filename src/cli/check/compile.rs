@@ -46,7 +46,11 @@ fn sources(f64: bool) -> Vec<KernelSource> {
             texts.push(text);
         }
     }
-    texts.into_iter().flat_map(KernelText::variants).filter(|s| f64 || s.element != Some(DType::F64)).collect()
+    texts
+        .into_iter()
+        .flat_map(KernelText::variants)
+        .filter(|s| f64 || s.element != Some(DType::F64))
+        .collect()
 }
 
 /// Compiles everything twice, with a cache on disk that is empty at first.

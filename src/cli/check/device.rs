@@ -158,7 +158,11 @@ impl Run<'_> {
     }
 
     /// A trial's inputs, what the device needs for them, and the CPU's answer; `None` when no device runs it.
-    fn prepared(&self, r: &'static Registered, trial: &Trial) -> Result<Option<(Record, u64, Record)>, String> {
+    fn prepared(
+        &self,
+        r: &'static Registered,
+        trial: &Trial,
+    ) -> Result<Option<(Record, u64, Record)>, String> {
         let plan = r.operation.plan(specs(&trial.inputs)).map_err(|e| format!("no plan: {e}"))?;
         let DeviceNeed::Bytes(bytes) = plan.device else { return Ok(None) };
         let context = self.watch.begin(format!("{} {} on the cpu", r.full_name, trial.name));

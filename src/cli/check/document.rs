@@ -25,7 +25,8 @@ pub(super) struct Document {
 impl Document {
     pub(super) fn new(path: Option<PathBuf>, absent: Json) -> std::io::Result<Document> {
         let version = env!("CARGO_PKG_VERSION");
-        let json = json!({"version": version, "complete": false, "failed": 0, "absent": absent, "devices": []});
+        let json =
+            json!({"version": version, "complete": false, "failed": 0, "absent": absent, "devices": []});
         let document = Document { path, json };
         document.write()?;
         Ok(document)

@@ -81,7 +81,9 @@ fn products(list: &mut List) {
     }
     let shapes: &[&[usize]] = &[&[1025, 777], &[1, 4099], &[31, 65, 33]];
     list.matrix("matrix.transpose", Kind::Uniform, shapes, &vec![], Rule::Near(&["result"], 0.0));
-    for (kind, factor) in [("one", 1e2), ("inf", 1e2), ("max", 1.0), ("frobenius", 1e2), ("two", 1e3), ("nuclear", 1e3)] {
+    for (kind, factor) in
+        [("one", 1e2), ("inf", 1e2), ("max", 1.0), ("frobenius", 1e2), ("two", 1e3), ("nuclear", 1e3)]
+    {
         let more = vec![("kind", Input::Word(kind))];
         let shapes: &[&[usize]] = &[&[257, 129], &[9, 65, 33]];
         list.matrix("matrix.norm", Kind::Uniform, shapes, &more, Rule::Near(&["result"], factor));
@@ -94,8 +96,12 @@ fn factorisations(list: &mut List) {
     list.matrix("matrix.cholesky", Kind::Definite, square, &vec![], Rule::Near(&["result"], 1e3));
     let small: &[&[usize]] = &[&[33, 33], &[33, 17, 17]];
     list.matrix("matrix.determinant", Kind::Uniform, small, &vec![], Rule::Near(&["result"], 1e5));
-    let systems: &[(&[usize], &[usize])] =
-        &[(&[255, 255], &[255]), (&[129, 129], &[129, 33]), (&[33, 17, 17], &[33, 17, 5]), (&[64, 64], &[9, 64, 3])];
+    let systems: &[(&[usize], &[usize])] = &[
+        (&[255, 255], &[255]),
+        (&[129, 129], &[129, 33]),
+        (&[33, 17, 17], &[33, 17, 5]),
+        (&[64, 64], &[9, 64, 3]),
+    ];
     for (a, b) in systems {
         for dtype in REALS {
             let inputs = vec![("a", of(Kind::Dominant, dtype, a, 5)), ("b", uniform(dtype, b, 6))];
@@ -114,15 +120,13 @@ fn factorisations(list: &mut List) {
 
 fn searches(list: &mut List) {
     // Queries, rows, components, answers.
-    let shapes: &[[usize; 4]] = &[[33, 5003, 65, 10], [129, 20_011, 128, 100], [7, 3, 17, 10], [1, 40_009, 33, 1]];
+    let shapes: &[[usize; 4]] =
+        &[[33, 5003, 65, 10], [129, 20_011, 128, 100], [7, 3, 17, 10], [1, 40_009, 33, 1]];
     for dtype in REALS {
         for &[q, n, d, k] in shapes {
             for metric in ["cosine", "l2", "dot"] {
                 let about = format!("{q} × {n} × {d}, top {k}, {metric}");
-                let common = [
-                    ("corpus", uniform(dtype, &[n, d], 8)),
-                    ("metric", Input::Word(metric)),
-                ];
+                let common = [("corpus", uniform(dtype, &[n, d], 8)), ("metric", Input::Word(metric))];
                 let of = |queries, top| {
                     let own = vec![(queries, uniform(dtype, &[q, d], 7)), (top, Input::Int(k as i64))];
                     own.into_iter().chain(common.clone()).collect::<Inputs>()

@@ -63,7 +63,12 @@ fn element(kind: Kind, seed: u64, columns: usize, rows: usize, place: usize) -> 
     number(seed, from) + added
 }
 
-fn filled<T: Element>(kind: Kind, shape: &[usize], seed: u64, to: impl Fn(f64) -> T + Sync) -> Option<Tensor> {
+fn filled<T: Element>(
+    kind: Kind,
+    shape: &[usize],
+    seed: u64,
+    to: impl Fn(f64) -> T + Sync,
+) -> Option<Tensor> {
     let len = shape.iter().product();
     let columns = shape.last().copied().unwrap_or(1).max(1);
     let rows = shape.len().checked_sub(2).map_or(1, |i| shape[i]).max(1);

@@ -35,7 +35,8 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn device(selector: &str, options: &Options) -> Result<Arc<dyn Device>, DeviceError> {
-    caught(|| open(selector, options)).unwrap_or_else(|why| Err(DeviceError::Lost(format!("panicked: {why}"))))
+    caught(|| open(selector, options))
+        .unwrap_or_else(|why| Err(DeviceError::Lost(format!("panicked: {why}"))))
 }
 
 fn lane(device: &Arc<dyn Device>, resident_bytes: u64) -> Result<Box<dyn JobLane>, DeviceError> {

@@ -44,7 +44,11 @@ impl Watch {
                 }
                 let stalled = state.since.elapsed();
                 if !state.done && stalled > STALLED {
-                    println!("\nSTALLED: {} has not answered for {} s; giving up", state.what, stalled.as_secs());
+                    println!(
+                        "\nSTALLED: {} has not answered for {} s; giving up",
+                        state.what,
+                        stalled.as_secs()
+                    );
                     std::process::exit(1);
                 }
             }

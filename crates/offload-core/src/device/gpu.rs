@@ -1,6 +1,7 @@
 //! What an operation's device path sees: typed buffers within the job's reservation.
 
-use super::resident::Lookup;
+use super::resident::{Epoch, Kept, Lookup};
+use super::scrub::hand_back;
 use super::{
     At, Blas, Descriptor, DeviceError, DeviceLane, DeviceReport, Gemm, Handle, KernelSource, Launch, Mark,
     ModuleId, Residents, Solver,
@@ -60,12 +61,14 @@ enum Phase {
     Download,
 }
 
-/// A device as one job sees it. Every byte is counted against the job's reservation before it is taken, zeroed
-/// before use, zeroed again and given back when the job ends, however it ends.
+/// A device as one job sees it. Every byte is counted against the job's reservation before it is taken, reads zero
+/// when it is, and is zeroed and given back when the job ends, however it ends.
 pub struct Gpu<'a> {
     lane: &'a mut dyn DeviceLane,
     descriptor: &'a Descriptor,
     residents: &'a Residents,
+    /// The state of `residents` that this job may speak of.
+    epoch: Epoch,
     tenant: TenantId,
     context: Context,
     reserved_bytes: u64,
@@ -91,6 +94,7 @@ impl<'a> Gpu<'a> {
             lane,
             descriptor,
             residents,
+            epoch: residents.epoch(),
             tenant,
             context,
             reserved_bytes,
@@ -133,25 +137,22 @@ impl<'a> Gpu<'a> {
     fn alloc(&mut self, bytes: u64) -> Result<Handle, DeviceError> {
         match self.lane.alloc(&self.tenant, bytes as usize) {
             Err(DeviceError::OutOfMemory { .. }) => {
-                self.release(self.residents.evict_all())?;
+                let (idle, freed_bytes) = self.residents.evict_all(self.epoch);
+                self.release(&idle, freed_bytes)?;
                 self.lane.alloc(&self.tenant, bytes as usize)
             }
             other => other,
         }
     }
 
-    /// Zeroes memory and gives it back once that has happened.
-    fn release(&mut self, handles: Vec<Handle>) -> Result<(), DeviceError> {
-        for handle in &handles {
-            self.lane.set(*handle, 0)?;
+    /// Gives back what was resident, and then its room.
+    fn release(&mut self, handles: &[Handle], room_bytes: u64) -> Result<(), DeviceError> {
+        if handles.is_empty() {
+            return Ok(());
         }
-        if !handles.is_empty() {
-            self.lane.synchronize()?;
-        }
-        for handle in handles {
-            self.lane.free(handle);
-        }
-        Ok(())
+        let released = hand_back(self.lane, handles);
+        self.residents.unused(self.epoch, room_bytes);
+        released
     }
 
     /// Zeroed device memory for `len` elements.
@@ -160,8 +161,7 @@ impl<'a> Gpu<'a> {
     /// [`DeviceError::OutOfMemory`] when it would go beyond the reservation, or the driver refuses.
     pub fn zeros<T: Pod>(&mut self, len: usize) -> Result<Buffer<T>, Failure> {
         let handle = self.take((len as u64).saturating_mul(size_of::<T>() as u64))?;
-        self.enter(Phase::Compute)?;
-        self.lane.set(handle, 0)?;
+        // A lane hands out memory that reads zero.
         Ok(Buffer { handle, len, element: PhantomData })
     }
 
@@ -183,26 +183,38 @@ impl<'a> Gpu<'a> {
     /// # Errors
     /// As [`zeros`](Self::zeros); [`Failure::Rejected`] when the tensor is of another type.
     pub fn input<T: Element>(&mut self, name: &'static str, tensor: &Tensor) -> Result<Buffer<T>, Failure> {
-        let elements = tensor.as_slice::<T>().ok_or_else(|| {
-            crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
-        })?;
-        let Some(key) = tensor.resident() else { return self.upload(elements) };
-        let bytes = size_of_val(elements) as u64;
-        let buffer = |handle| Buffer { handle, len: elements.len(), element: PhantomData };
-        match self.residents.lookup(&self.tenant, key, bytes) {
+        let elements = || {
+            tensor.as_slice::<T>().ok_or_else(|| {
+                crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
+            })
+        };
+        let Some(key) = tensor.resident().filter(|_| tensor.dtype() == T::DTYPE) else {
+            return self.upload(elements()?);
+        };
+        // Elements may have to be brought from another process, so they are read only where they are needed.
+        let bytes = tensor.bytes();
+        let buffer = |handle| Buffer { handle, len: tensor.data().len(), element: PhantomData };
+        match self.residents.lookup(self.epoch, &self.tenant, key, bytes) {
             Lookup::Present(handle) => {
                 self.pinned.push(key);
                 Ok(buffer(handle))
             }
-            Lookup::NoRoom => self.upload(elements),
-            Lookup::Room(freed) => {
-                let brought = self.bring(freed, bytes, bytemuck::cast_slice(elements));
-                let handle = brought.inspect_err(|_| self.residents.unused(bytes))?;
-                let handle = match self.residents.keep(&self.tenant, key, handle, bytes) {
-                    Ok(()) => handle,
-                    Err((there, mine)) => {
-                        self.release(vec![mine])?;
-                        there
+            Lookup::NoRoom => self.upload(elements()?),
+            Lookup::Room { freed, surplus_bytes } => {
+                let brought = self
+                    .release(&freed, surplus_bytes)
+                    .and_then(|()| self.bring(bytes, tensor.data().as_bytes()));
+                let handle = brought.inspect_err(|_| self.residents.unused(self.epoch, bytes))?;
+                let handle = match self.residents.keep(self.epoch, &self.tenant, key, handle, bytes) {
+                    Kept::Mine => handle,
+                    Kept::Other(there) => {
+                        self.pinned.push(key);
+                        self.release(&[handle], bytes)?;
+                        return Ok(buffer(there));
+                    }
+                    Kept::Not => {
+                        self.taken.push(handle);
+                        return Ok(buffer(handle));
                     }
                 };
                 self.pinned.push(key);
@@ -211,18 +223,14 @@ impl<'a> Gpu<'a> {
         }
     }
 
-    fn bring(&mut self, freed: Vec<Handle>, bytes: u64, content: &[u8]) -> Result<Handle, DeviceError> {
-        self.release(freed)?;
+    fn bring(&mut self, bytes: u64, content: &[u8]) -> Result<Handle, DeviceError> {
         let handle = self.alloc(bytes)?;
-        self.enter(Phase::Upload)?;
         // Other lanes may read it as soon as it is kept, so it has to be there first.
-        match self.lane.upload(handle, 0, content).and_then(|()| self.lane.synchronize()) {
-            Ok(()) => Ok(handle),
-            Err(e) => {
-                self.taken.push(handle);
-                Err(e)
-            }
-        }
+        let there = self
+            .enter(Phase::Upload)
+            .and_then(|()| self.lane.upload(handle, 0, content))
+            .and_then(|()| self.lane.synchronize());
+        there.map(|()| handle).inspect_err(|_| self.taken.push(handle))
     }
 
     /// The elements, once everything that was started has run.
@@ -372,6 +380,11 @@ impl<'a> Gpu<'a> {
         Ok(())
     }
 
+    /// Which state of the resident inputs the job began with.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Ends the job: what it took is zeroed and given back, and the time is read. A device that cannot do that is
     /// reported, and its memory is not handed out again.
     pub fn end(mut self, result: Result<Record<Tensor>, Failure>) -> DeviceReport {
@@ -379,42 +392,37 @@ impl<'a> Gpu<'a> {
         let result = match (result, ended) {
             // An answer is right only if everything up to the last call went well.
             (Ok(_), Err(e)) => Err(e.into()),
+            // Whatever the job says of itself, the device has to be taken out of service.
+            (Err(_), Err(e)) if e.is_sticky() => Err(e.into()),
             (result, _) => result,
         };
         DeviceReport { result, timings: self.timings }
     }
 
     fn scrub(&mut self) -> Result<(), DeviceError> {
-        for key in self.pinned.drain(..) {
-            self.residents.unpin(&self.tenant, key);
-        }
-        let taken = std::mem::take(&mut self.taken);
-        let read = match self.phase.take() {
+        let (taken, pinned) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.pinned));
+        let marked = match self.phase.take() {
             Some((phase, since)) => self.lane.mark().map(|now| self.spans.push((phase, since, now))),
             None => Ok(()),
         };
-        let mut zeroed = self.lane.scrub();
-        for handle in &taken {
-            zeroed = zeroed.and_then(|()| self.lane.set(*handle, 0));
-        }
-        let done = zeroed.and(self.lane.synchronize());
-        for handle in taken {
-            match done {
-                Ok(()) => self.lane.free(handle),
-                Err(_) => self.lane.retire(handle),
+        let scrubbed = self.lane.scrub().and(hand_back(self.lane, &taken));
+        // Another lane may take an input away once it is not pinned, so what reads it must have ended. Where that is
+        // not known it stays, until the device is restarted.
+        if !scrubbed.as_ref().is_err_and(DeviceError::is_sticky) {
+            for key in pinned {
+                self.residents.unpin(self.epoch, &self.tenant, key);
             }
         }
-        // A device that does not zero is not one to go on with.
-        let lost = |e: DeviceError| if e.is_sticky() { e } else { DeviceError::Lost(e.to_string()) };
-        done.map_err(lost).and(read).and_then(|()| self.read_spans())
+        scrubbed.and(marked).and_then(|()| self.read_spans())
     }
 }
 
 impl Drop for Gpu<'_> {
     fn drop(&mut self) {
-        // After `end` nothing is left; this is for a job that panicked. Its lane is given up by whoever caught that.
+        // After `end` nothing is left; this is for a job that panicked. Its lane is given up by whoever caught that. A
+        // driver that panics here too must not end the process.
         if !self.taken.is_empty() || !self.pinned.is_empty() {
-            let _ = self.scrub();
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.scrub()));
         }
     }
 }

@@ -41,6 +41,10 @@ pub trait DeviceHost: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// How often what serves the device was started again.
+    fn restarts(&self) -> u64 {
+        0
+    }
 }
 
 /// One job at a time, in order.
@@ -79,11 +83,7 @@ impl DeviceHost for InProcess {
 
     fn open(&self, priority: LanePriority) -> Result<Box<dyn JobLane>, DeviceError> {
         let lane = self.device.open_lane(priority)?;
-        Ok(Box::new(Lane {
-            lane,
-            descriptor: self.device.descriptor().clone(),
-            residents: Arc::clone(&self.residents),
-        }))
+        Ok(Box::new(Lane { lane, device: Arc::clone(&self.device), residents: Arc::clone(&self.residents) }))
     }
 
     fn health(&self) -> Result<Health, DeviceError> {
@@ -93,21 +93,28 @@ impl DeviceHost for InProcess {
 
 struct Lane {
     lane: Box<dyn DeviceLane>,
-    descriptor: Descriptor,
+    device: Arc<dyn Device>,
     residents: Arc<Residents>,
 }
 
 impl JobLane for Lane {
     fn run(&mut self, job: DeviceJob) -> DeviceReport {
+        // What was kept before a restart is gone, whoever noticed the restart first.
+        self.residents.enter(self.device.generation());
         let mut gpu = Gpu::new(
             self.lane.as_mut(),
-            &self.descriptor,
+            self.device.descriptor(),
             &self.residents,
             job.tenant,
             job.context,
             job.reserved_bytes,
         );
+        let epoch = gpu.epoch();
         let result = job.operation.operation.gpu(job.inputs, &mut gpu);
-        gpu.end(result)
+        let report = gpu.end(result);
+        if matches!(report.result, Err(Failure::Fault(DeviceError::Lost(_)))) {
+            self.residents.lose(epoch);
+        }
+        report
     }
 }

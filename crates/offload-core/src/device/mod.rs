@@ -8,6 +8,7 @@ mod host;
 mod kernel;
 mod library;
 mod resident;
+mod scrub;
 
 pub use gpu::{Buffer, Gpu, GpuTimings};
 pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, JobLane};
@@ -164,6 +165,11 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// How often its memory was lost and the device came back, within this process. Handles of an earlier count are
+    /// nobody's, and no handle is used again. A driver that never comes back without a new process stays at 0.
+    fn generation(&self) -> u64 {
+        0
+    }
     /// Makes host memory quick to copy from and to, where the driver can. The caller keeps it mapped until
     /// [`unpin`](Self::unpin), and waits for its lanes before that.
     ///
@@ -187,17 +193,17 @@ pub trait Device: Send + Sync {
 /// [`synchronize`](Self::synchronize) and [`alloc`](Self::alloc) wait. Memory belongs to the device: a handle of one lane
 /// is good in another once what wrote it has run.
 pub trait DeviceLane: Send {
-    /// Memory of this size for a tenant. Its content is not defined: [`Gpu`] zeroes it.
+    /// Memory of this size for a tenant. It reads zero: what the driver gives is zeroed before it is handed out, and what
+    /// comes back was zeroed by who gave it back.
     ///
     /// # Errors
     /// [`DeviceError::OutOfMemory`] when it does not fit.
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError>;
-    /// Gives memory back that reads zero, and that nothing started uses any more.
+    /// Gives memory back that the caller has zeroed and waited for.
     fn free(&mut self, handle: Handle);
-    /// Gives memory back that could not be zeroed: it is not handed out again.
-    fn retire(&mut self, handle: Handle) {
-        self.free(handle);
-    }
+    /// Withdraws memory that could not be zeroed: it is never handed out again, and counted until the device is
+    /// restarted. A driver that does nothing about it does just that.
+    fn retire(&mut self, _handle: Handle) {}
     /// Zeroes what the lane's libraries may keep of the job that just ended, in stream order.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Inputs that stay on a device between jobs.
 
+use super::scrub::hand_back;
 use super::{DeviceLane, Handle};
 use crate::TenantId;
 use offload_api::ResidentKey;
@@ -8,6 +9,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Inputs kept on a device, each under its tenant and the identity of its data; the least recently used goes first.
 /// What a running job uses stays.
+///
+/// Memory is charged from before it is taken until after it has been given back, so at no moment do kept inputs,
+/// those on their way and those on their way out have more bytes than the budget.
 #[derive(Debug)]
 pub struct Residents {
     budget_bytes: u64,
@@ -16,7 +20,9 @@ pub struct Residents {
 
 #[derive(Debug, Default)]
 struct State {
-    used_bytes: u64,
+    epoch: Epoch,
+    generation: u64,
+    charged_bytes: u64,
     clock: u64,
     entries: HashMap<(TenantId, ResidentKey), Entry>,
 }
@@ -29,14 +35,33 @@ struct Entry {
     jobs: usize,
 }
 
+/// Between two times that everything was forgotten. A job speaks of the one it began in; what it says of an earlier
+/// one is about memory that is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Epoch(u64);
+
 /// What to do for an input that is not there.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
     /// It is there, and pinned for the job.
     Present(Handle),
-    /// It may be kept once these have been freed (zeroed first).
-    Room(Vec<Handle>),
+    /// It may be kept once `freed` have been given back; then `surplus_bytes` are to be returned by
+    /// [`Residents::unused`].
+    Room { freed: Vec<Handle>, surplus_bytes: u64 },
     /// It is not to be kept.
     NoRoom,
+}
+
+/// What became of an input that a job brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is kept, and pinned for the job.
+    Mine,
+    /// Another lane brought the same meanwhile: that is pinned and to be used. The job gives its own back, and then
+    /// returns its bytes by [`Residents::unused`].
+    Other(Handle),
+    /// The device was restarted meanwhile.
+    Not,
 }
 
 impl Residents {
@@ -45,9 +70,9 @@ impl Residents {
         Residents { budget_bytes, state: Mutex::default() }
     }
 
-    /// Bytes kept now.
+    /// Bytes of device memory that this accounts for now: kept, on their way, and on their way out.
     pub fn used_bytes(&self) -> u64 {
-        self.lock().used_bytes
+        self.lock().charged_bytes
     }
 
     /// Whether this input is kept.
@@ -55,77 +80,115 @@ impl Residents {
         self.lock().entries.contains_key(&(tenant.clone(), key))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // Every change is complete between statements.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets everything: the device's memory is gone. What running jobs still say of it is not heard.
+    pub fn clear(&self) {
+        self.lock().forget();
     }
 
-    pub(super) fn lookup(&self, tenant: &TenantId, key: ResidentKey, bytes: u64) -> Lookup {
+    /// A job begins on a device that was restarted so often: what is of a lesser count is forgotten.
+    pub fn enter(&self, generation: u64) {
         let mut state = self.lock();
+        if state.generation < generation {
+            state.forget();
+            state.generation = generation;
+        }
+    }
+
+    /// The present epoch, for a job that begins.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.lock().epoch
+    }
+
+    /// A job of that epoch lost the device. When it has been forgotten since, the loss was noticed before.
+    pub(super) fn lose(&self, epoch: Epoch) {
+        let mut state = self.lock();
+        if state.epoch == epoch {
+            state.forget();
+        }
+    }
+
+    pub(super) fn lookup(&self, epoch: Epoch, tenant: &TenantId, key: ResidentKey, bytes: u64) -> Lookup {
+        let mut state = self.lock();
+        // Nothing is not worth an entry, of which there would be no end.
+        if state.epoch != epoch || bytes > self.budget_bytes || bytes == 0 {
+            return Lookup::NoRoom;
+        }
         state.clock += 1;
         let now = state.clock;
         if let Some(entry) = state.entries.get_mut(&(tenant.clone(), key)) {
+            // The same identity with another size is not the same data.
+            if entry.bytes != bytes {
+                return Lookup::NoRoom;
+            }
             entry.used_at = now;
             entry.jobs += 1;
             return Lookup::Present(entry.handle);
         }
-        if bytes > self.budget_bytes {
-            return Lookup::NoRoom;
-        }
-        match state.make_room(self.budget_bytes - bytes) {
-            Some(freed) => {
-                state.used_bytes += bytes;
-                Lookup::Room(freed)
-            }
-            None => Lookup::NoRoom,
-        }
+        let Some(idle) = state.idle_down_to(self.budget_bytes - bytes) else { return Lookup::NoRoom };
+        let (freed, freed_bytes) = state.remove(&idle);
+        state.charged_bytes += bytes.saturating_sub(freed_bytes);
+        Lookup::Room { freed, surplus_bytes: freed_bytes.saturating_sub(bytes) }
     }
 
-    /// Keeps an input whose room was made, pinned for the job that brought it. When another lane brought the same
-    /// meanwhile, that one is used and `handle` comes back to be freed.
+    /// Keeps an input whose room was made, pinned for the job that brought it.
     pub(super) fn keep(
         &self,
+        epoch: Epoch,
         tenant: &TenantId,
         key: ResidentKey,
         handle: Handle,
         bytes: u64,
-    ) -> Result<(), (Handle, Handle)> {
+    ) -> Kept {
         let mut state = self.lock();
+        if state.epoch != epoch {
+            return Kept::Not;
+        }
         state.clock += 1;
         let used_at = state.clock;
         if let Some(entry) = state.entries.get_mut(&(tenant.clone(), key)) {
+            if entry.bytes != bytes {
+                state.charged_bytes -= bytes;
+                return Kept::Not;
+            }
+            entry.used_at = used_at;
             entry.jobs += 1;
-            let there = entry.handle;
-            state.used_bytes -= bytes;
-            return Err((there, handle));
+            return Kept::Other(entry.handle);
         }
         state.entries.insert((tenant.clone(), key), Entry { handle, bytes, used_at, jobs: 1 });
-        Ok(())
+        Kept::Mine
     }
 
-    /// Gives back room that was made and not used.
-    pub(super) fn unused(&self, bytes: u64) {
-        self.lock().used_bytes -= bytes;
+    /// Returns room that was charged and is not, or no longer, in use.
+    pub(super) fn unused(&self, epoch: Epoch, bytes: u64) {
+        let mut state = self.lock();
+        if state.epoch == epoch {
+            state.charged_bytes -= bytes;
+        }
     }
 
     /// A job ended with this input.
-    pub(super) fn unpin(&self, tenant: &TenantId, key: ResidentKey) {
-        if let Some(entry) = self.lock().entries.get_mut(&(tenant.clone(), key)) {
+    pub(super) fn unpin(&self, epoch: Epoch, tenant: &TenantId, key: ResidentKey) {
+        let mut state = self.lock();
+        if state.epoch == epoch
+            && let Some(entry) = state.entries.get_mut(&(tenant.clone(), key))
+        {
+            debug_assert!(entry.jobs > 0, "unpinned once too often");
             entry.jobs = entry.jobs.saturating_sub(1);
         }
     }
 
-    /// Frees everything that no job uses; for a device that is out of memory.
-    pub(super) fn evict_all(&self) -> Vec<Handle> {
-        self.lock().make_room_of_idle()
+    /// Takes out everything that no job uses, for a device that is out of memory. Once it has been given back, its
+    /// bytes are to be returned by [`unused`](Self::unused).
+    pub(super) fn evict_all(&self, epoch: Epoch) -> (Vec<Handle>, u64) {
+        let mut state = self.lock();
+        if state.epoch != epoch {
+            return (Vec::new(), 0);
+        }
+        let idle = state.idle(|_| true);
+        state.remove(&idle)
     }
 
-    /// Forgets everything: the device's memory is gone.
-    pub fn clear(&self) {
-        *self.lock() = State::default();
-    }
-
-    /// Frees (zeroed) what a tenant has here and no job uses.
+    /// Gives back (zeroed) what a tenant has here and no job uses.
     ///
     /// # Errors
     /// When the device does not zero it.
@@ -134,56 +197,70 @@ impl Residents {
         tenant: &TenantId,
         lane: &mut dyn DeviceLane,
     ) -> Result<(), super::DeviceError> {
-        let handles: Vec<Handle> = {
+        let (epoch, handles, bytes) = {
             let mut state = self.lock();
-            let keys: Vec<_> = state
-                .entries
-                .iter()
-                .filter(|((t, _), e)| t == tenant && e.jobs == 0)
-                .map(|(k, _)| k.clone())
-                .collect();
-            keys.iter().filter_map(|k| state.remove(k)).collect()
+            let idle = state.idle(|t| t == tenant);
+            let (handles, bytes) = state.remove(&idle);
+            (state.epoch, handles, bytes)
         };
-        for handle in handles {
-            lane.set(handle, 0)?;
-            lane.synchronize()?;
-            lane.free(handle);
+        if handles.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let released = hand_back(lane, &handles);
+        self.unused(epoch, bytes);
+        released
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Every change is complete between statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn remove(&mut self, key: &(TenantId, ResidentKey)) -> Option<Handle> {
-        let entry = self.entries.remove(key)?;
-        self.used_bytes -= entry.bytes;
-        Some(entry.handle)
+    fn forget(&mut self) {
+        *self = State {
+            epoch: Epoch(self.epoch.0 + 1),
+            generation: self.generation,
+            clock: self.clock,
+            ..State::default()
+        };
     }
 
-    /// Removes the least recently used until at most `limit` bytes are kept; `None`, and nothing removed, when what
-    /// running jobs use is too much.
-    fn make_room(&mut self, limit: u64) -> Option<Vec<Handle>> {
+    /// What no job uses, the least recently used first.
+    fn idle(&self, of: impl Fn(&TenantId) -> bool) -> Vec<(TenantId, ResidentKey)> {
         let mut idle: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, e)| e.jobs == 0)
-            .map(|(k, e)| (e.used_at, e.bytes, k.clone()))
+            .filter(|((tenant, _), entry)| entry.jobs == 0 && of(tenant))
+            .map(|(key, entry)| (entry.used_at, key.clone()))
             .collect();
-        idle.sort_by_key(|(used_at, ..)| *used_at);
-        let mut left = self.used_bytes;
-        let mut out = Vec::new();
-        for (_, bytes, key) in idle {
-            if left <= limit {
-                break;
-            }
-            left -= bytes;
-            out.push(key);
-        }
-        (left <= limit).then(|| out.iter().filter_map(|k| self.remove(k)).collect())
+        idle.sort_by_key(|(used_at, _)| *used_at);
+        idle.into_iter().map(|(_, key)| key).collect()
     }
 
-    fn make_room_of_idle(&mut self) -> Vec<Handle> {
-        let idle: Vec<_> = self.entries.iter().filter(|(_, e)| e.jobs == 0).map(|(k, _)| k.clone()).collect();
-        idle.iter().filter_map(|k| self.remove(k)).collect()
+    /// The least recently used whose going leaves at most `limit` bytes charged; `None` when what running jobs use
+    /// is too much.
+    fn idle_down_to(&self, limit: u64) -> Option<Vec<(TenantId, ResidentKey)>> {
+        let mut left = self.charged_bytes;
+        if left <= limit {
+            return Some(Vec::new());
+        }
+        let mut out = self.idle(|_| true);
+        let enough = out.iter().position(|key| {
+            left -= self.entries.get(key).map_or(0, |entry| entry.bytes);
+            left <= limit
+        })?;
+        out.truncate(enough + 1);
+        Some(out)
+    }
+
+    /// Takes entries out; their bytes stay charged.
+    fn remove(&mut self, keys: &[(TenantId, ResidentKey)]) -> (Vec<Handle>, u64) {
+        let out: Vec<Entry> = keys.iter().filter_map(|key| self.entries.remove(key)).collect();
+        (out.iter().map(|e| e.handle).collect(), out.iter().map(|e| e.bytes).sum())
     }
 }
+
+#[cfg(test)]
+mod tests;

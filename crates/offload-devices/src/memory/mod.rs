@@ -75,7 +75,7 @@ pub struct Region {
     pub chunk: ChunkId,
     /// Bytes from its beginning, a multiple of the alignment.
     pub offset: u64,
-    /// Bytes as asked for. All of them, rounded up to the alignment, are the region's: scrub these.
+    /// Bytes as asked for. It occupies them rounded up to the alignment, [`Arena::occupied_bytes`].
     pub bytes: u64,
 }
 
@@ -214,6 +214,11 @@ impl Arena {
     /// Where that memory is; `None` when it was given back, retired or cleared away.
     pub fn region(&self, handle: Handle) -> Option<Region> {
         self.live.get(&handle).map(|live| live.region)
+    }
+
+    /// Bytes that memory occupies, alignment included: what is to be zeroed before it is given back.
+    pub fn occupied_bytes(&self, handle: Handle) -> Option<u64> {
+        self.live.get(&handle).map(|live| live.occupied)
     }
 
     /// Whose that memory is.

@@ -154,10 +154,18 @@ fn offset(at: At) -> Result<usize, DeviceError> {
 impl DeviceLane for Lane {
     fn alloc(&mut self, _tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError> {
         self.shared.alive()?;
-        self.shared.store.take(&self.shared.context, bytes).map_err(|e| match e {
+        let handle = self.shared.store.take(&self.shared.context, bytes).map_err(|e| match e {
             TakeError::Full(e) => e,
             TakeError::Code(code) => self.fail("alloc", code),
-        })
+        })?;
+        // The driver does not say what its memory holds.
+        match self.set(handle, 0) {
+            Ok(()) => Ok(handle),
+            Err(e) => {
+                self.free(handle);
+                Err(e)
+            }
+        }
     }
 
     fn free(&mut self, handle: Handle) {

@@ -1,13 +1,14 @@
 //! A device of host memory that counts every byte and fails where it is told to.
 //!
 //! It runs the same host code of an operation that a GPU runs (allocation, upload, library calls, download), so
-//! budgets, zeroing, faults and fallbacks are exercised on a machine without one. Fresh memory is filled with
-//! garbage, so code that trusts it is noticed. It has no compiler: kernels are refused as unsupported.
+//! budgets, zeroing, faults and fallbacks are exercised on a machine without one. Its memory is in chunks under the
+//! [`Arena`](crate::memory::Arena) like every driver's. It has no compiler: kernels are refused as unsupported.
 
 mod blas;
 mod faults;
 mod solver;
 mod spectrum;
+mod store;
 
 pub use faults::{Fault, Faults};
 
@@ -16,12 +17,9 @@ use offload_core::device::{
     At, Backend, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource,
     LanePriority, Launch, MARKS, Mark, ModuleId, Solver,
 };
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// What fresh memory holds.
-const GARBAGE: u8 = 0xa5;
+use store::Store;
 
 /// A device of host memory.
 pub struct TestDevice {
@@ -34,14 +32,12 @@ struct Shared {
     faults: Faults,
 }
 
-#[derive(Default)]
 struct State {
-    capacity: u64,
-    used: u64,
-    peak: u64,
-    next: u64,
-    blocks: HashMap<u64, (TenantId, Vec<u8>)>,
+    store: Store,
     lost: bool,
+    /// The present call does nothing and says that it went well.
+    ignored: bool,
+    restarts: u64,
 }
 
 impl Shared {
@@ -54,15 +50,20 @@ impl Shared {
     fn call(&self, name: &'static str) -> Result<MutexGuard<'_, State>, DeviceError> {
         let fault = self.faults.next(name);
         let mut state = self.lock();
+        state.ignored = false;
         if state.lost {
             return Err(DeviceError::Lost("an earlier fault poisoned the context".into()));
         }
         match fault {
             None => Ok(state),
-            Some(Fault::OutOfMemory) => Err(DeviceError::OutOfMemory {
-                needed_bytes: state.capacity + 1,
-                free_bytes: state.capacity - state.used,
-            }),
+            Some(Fault::OutOfMemory) => {
+                let free_bytes = state.store.arena().largest_free();
+                Err(DeviceError::OutOfMemory { needed_bytes: free_bytes + 1, free_bytes })
+            }
+            Some(Fault::Ignored) => {
+                state.ignored = true;
+                Ok(state)
+            }
             Some(Fault::Call) => Err(DeviceError::Call(format!("{name}: injected"))),
             Some(Fault::Lost) => {
                 state.lost = true;
@@ -72,10 +73,19 @@ impl Shared {
                 drop(state);
                 panic!("{name}: injected panic")
             }
+            Some(Fault::Hang) => {
+                drop(state);
+                loop {
+                    std::thread::park();
+                }
+            }
+            Some(Fault::Abort) => std::process::abort(),
             Some(Fault::Slow(pause)) => {
                 drop(state);
                 std::thread::sleep(pause);
-                Ok(self.lock())
+                let mut state = self.lock();
+                state.ignored = false;
+                Ok(state)
             }
         }
     }
@@ -90,24 +100,45 @@ impl TestDevice {
                 ..Descriptor::new(id, format!("test device {id}"), Backend::Test, memory_bytes)
             },
             shared: Arc::new(Shared {
-                state: Mutex::new(State { capacity: memory_bytes, ..State::default() }),
+                state: Mutex::new(State {
+                    store: Store::new(memory_bytes),
+                    lost: false,
+                    ignored: false,
+                    restarts: 0,
+                }),
                 faults,
             }),
         }
     }
 
-    /// Ends the effect of a sticky fault, as a restart of the driver's process does.
+    /// Ends the effect of a sticky fault, as a restart of the driver's process does. All memory is gone.
     pub fn restart(&self) {
         let mut state = self.shared.lock();
         state.lost = false;
-        state.blocks.clear();
-        state.used = 0;
+        state.restarts += 1;
+        state.store.clear();
     }
 
     /// Bytes in use, and the most that ever were.
     pub fn used_and_peak_bytes(&self) -> (u64, u64) {
         let state = self.shared.lock();
-        (state.used, state.peak)
+        (state.store.arena().used_bytes(), state.store.arena().peak_bytes())
+    }
+
+    /// Bytes that a tenant has here.
+    pub fn used_by(&self, tenant: &TenantId) -> u64 {
+        self.shared.lock().store.arena().used_by(tenant)
+    }
+
+    /// Bytes that could not be zeroed and are handed to nobody any more.
+    pub fn retired_bytes(&self) -> u64 {
+        self.shared.lock().store.arena().retired_bytes()
+    }
+
+    /// Calls `watch` after each allocation with its tenant and the bytes that the tenant, and all, have now. It holds
+    /// the device still meanwhile, so no moment is missed.
+    pub fn watch(&self, watch: impl FnMut(&TenantId, u64, u64) + Send + 'static) {
+        self.shared.lock().store.watch(Box::new(watch));
     }
 }
 
@@ -124,7 +155,7 @@ impl Device for TestDevice {
     fn health(&self) -> Result<Health, DeviceError> {
         let state = self.shared.call("health")?;
         Ok(Health {
-            memory_used_bytes: state.used,
+            memory_used_bytes: state.store.arena().used_bytes(),
             // Host memory that pretends: no engine of its own is ever busy.
             utilization_percent: Some(0),
             temperature_celsius: None,
@@ -134,8 +165,12 @@ impl Device for TestDevice {
         })
     }
 
+    fn generation(&self) -> u64 {
+        self.shared.lock().restarts
+    }
+
     fn used_bytes(&self) -> u64 {
-        self.shared.lock().used
+        self.shared.lock().store.arena().used_bytes()
     }
 }
 
@@ -145,12 +180,12 @@ struct Lane {
     marked: usize,
 }
 
-fn block(state: &mut State, handle: Handle) -> Result<&mut Vec<u8>, DeviceError> {
-    state
-        .blocks
-        .get_mut(&handle.0)
-        .map(|(_, bytes)| bytes)
-        .ok_or_else(|| DeviceError::Call(format!("no memory behind handle {}", handle.0)))
+fn block(state: &mut State, handle: Handle) -> Result<&mut [u8], DeviceError> {
+    state.store.bytes(handle).ok_or_else(|| no_memory(handle))
+}
+
+fn no_memory(handle: Handle) -> DeviceError {
+    DeviceError::Call(format!("no memory behind handle {}", handle.0))
 }
 
 fn range(bytes: usize, offset: usize, len: usize) -> Result<std::ops::Range<usize>, DeviceError> {
@@ -164,32 +199,26 @@ fn range(bytes: usize, offset: usize, len: usize) -> Result<std::ops::Range<usiz
 impl DeviceLane for Lane {
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError> {
         let mut state = self.shared.call("alloc")?;
-        let needed_bytes = bytes as u64;
-        let free_bytes = state.capacity - state.used;
-        if needed_bytes > free_bytes {
-            return Err(DeviceError::OutOfMemory { needed_bytes, free_bytes });
-        }
-        state.used += needed_bytes;
-        state.peak = state.peak.max(state.used);
-        state.next += 1;
-        let id = state.next;
-        state.blocks.insert(id, (tenant.clone(), vec![GARBAGE; bytes]));
-        Ok(Handle(id))
+        state.store.take(tenant, bytes as u64, || self.shared.faults.next("chunk"))
     }
 
     fn free(&mut self, handle: Handle) {
         // Giving back never fails, not even on a lost device: the books must balance.
-        let mut state = self.shared.lock();
-        if let Some((_, bytes)) = state.blocks.remove(&handle.0) {
-            state.used -= bytes.len() as u64;
-        }
+        self.shared.lock().store.give_back(handle);
+    }
+
+    fn retire(&mut self, handle: Handle) {
+        self.shared.lock().store.retire(handle);
     }
 
     fn upload(&mut self, to: Handle, offset: usize, bytes: &[u8]) -> Result<(), DeviceError> {
         let mut state = self.shared.call("upload")?;
+        let ignored = state.ignored;
         let block = block(&mut state, to)?;
         let range = range(block.len(), offset, bytes.len())?;
-        block[range].copy_from_slice(bytes);
+        if !ignored {
+            block[range].copy_from_slice(bytes);
+        }
         Ok(())
     }
 
@@ -203,7 +232,13 @@ impl DeviceLane for Lane {
 
     fn set(&mut self, to: Handle, byte: u8) -> Result<(), DeviceError> {
         let mut state = self.shared.call("set")?;
-        block(&mut state, to)?.fill(byte);
+        let ignored = state.ignored;
+        // All that the region occupies: a kernel that wrote beyond its end has left something there.
+        let occupied = state.store.occupied(to);
+        let block = occupied.ok_or_else(|| no_memory(to))?;
+        if !ignored {
+            block.fill(byte);
+        }
         Ok(())
     }
 
@@ -211,9 +246,12 @@ impl DeviceLane for Lane {
         let mut state = self.shared.call("copy")?;
         let source = block(&mut state, from.handle)?;
         let source = source[range(source.len(), from.offset_bytes as usize, bytes)?].to_vec();
+        let ignored = state.ignored;
         let target = block(&mut state, to.handle)?;
         let range = range(target.len(), to.offset_bytes as usize, bytes)?;
-        target[range].copy_from_slice(&source);
+        if !ignored {
+            target[range].copy_from_slice(&source);
+        }
         Ok(())
     }
 

@@ -34,10 +34,16 @@ impl Memory {
         tenant: &TenantId,
         bytes: u64,
     ) -> Result<Handle, DeviceError> {
+        let mut returned = false;
         loop {
-            match self.arena.take(tenant, bytes)? {
-                Taken::Region(handle, _) => return Ok(handle),
-                Taken::NeedsChunk { bytes } => self.grow(driver, stream, bytes)?,
+            match self.arena.take(tenant, bytes) {
+                Ok(Taken::Region(handle, _)) => return Ok(handle),
+                Ok(Taken::NeedsChunk { bytes }) => self.grow(driver, stream, bytes)?,
+                // Several small chunks can make room for a large one.
+                Err(DeviceError::OutOfMemory { .. }) if !returned && self.return_idle(driver) => {
+                    returned = true
+                }
+                Err(e) => return Err(e),
             }
         }
     }
@@ -68,13 +74,16 @@ impl Memory {
         Ok(())
     }
 
-    fn return_idle(&mut self, driver: &Driver) {
-        for id in self.arena.idle_chunks() {
-            if let Some(address) = self.chunks.remove(&id) {
+    /// Returns wholly free chunks to the driver; whether there were any.
+    fn return_idle(&mut self, driver: &Driver) -> bool {
+        let idle = self.arena.idle_chunks();
+        for id in &idle {
+            if let Some(address) = self.chunks.remove(id) {
                 // SAFETY: nothing of the chunk is handed out: the arena has just let it go.
                 unsafe { (driver.calls.free)(address) };
             }
         }
+        !idle.is_empty()
     }
 
     /// Where a handle's bytes are, and how many.

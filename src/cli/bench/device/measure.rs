@@ -195,14 +195,7 @@ fn runs(
     Ok(Runs { first, rest, norm })
 }
 
-fn figures(
-    json: &mut Json,
-    work: &Work,
-    runs: &Runs,
-    ceilings: &Ceilings,
-    moved: u64,
-    cpu: &Cpu,
-) -> String {
+fn figures(json: &mut Json, work: &Work, runs: &Runs, ceilings: &Ceilings, moved: u64, cpu: &Cpu) -> String {
     let all = |of: fn(&DeviceReport) -> Duration| Samples::of(runs.rest.iter().map(|(r, _)| of(r)));
     let compute = all(|r| r.timings.compute);
     let device = all(|r| r.timings.upload + r.timings.compute + r.timings.download);
@@ -322,7 +315,9 @@ fn norm(outputs: &Record, name: &str) -> Option<f64> {
         _ => return None,
     };
     let sum: f64 = match t.dtype() {
-        DType::F32 => t.as_slice::<f32>()?.chunks(1024).map(|c| squares(c.iter().map(|&x| f64::from(x)))).sum(),
+        DType::F32 => {
+            t.as_slice::<f32>()?.chunks(1024).map(|c| squares(c.iter().map(|&x| f64::from(x)))).sum()
+        }
         DType::F64 => t.as_slice::<f64>()?.chunks(1024).map(|c| squares(c.iter().copied())).sum(),
         _ => return None,
     };

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn days_are_dates() {
         // `date -u -d @N` of GNU coreutils 9.1.
-        let known = [(0, "1970-01-01"), (19_782, "2024-02-29"), (19_783, "2024-03-01"), (20_783, "2026-11-26")];
+        let known =
+            [(0, "1970-01-01"), (19_782, "2024-02-29"), (19_783, "2024-03-01"), (20_783, "2026-11-26")];
         for (days, want) in known {
             assert_eq!(super::date(days), want);
         }

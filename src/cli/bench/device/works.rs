@@ -174,20 +174,21 @@ fn factorisations(sizes: &Sizes) -> Vec<Work> {
     };
     // Leading terms as Golub and Van Loan count them; the iterations of the last three have no closed count, so those
     // are of one bidiagonal (or tridiagonal) reduction with both sets of vectors.
-    let mut add = |operation, kind, dtype: DType, shape: &[usize], per_cube: f64, answer, more: Inputs, goal| {
-        let mut inputs = vec![("a", of(kind, dtype, shape, 5))];
-        let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
-        inputs.extend(more);
-        all.push(Work {
-            operation,
-            name: format!("{operation} {} {}", extents.join(" × "), dtype.name()),
-            arithmetic: of_type(dtype),
-            flops: per_cube * cube(shape),
-            inputs,
-            answer,
-            goal,
-        });
-    };
+    let mut add =
+        |operation, kind, dtype: DType, shape: &[usize], per_cube: f64, answer, more: Inputs, goal| {
+            let mut inputs = vec![("a", of(kind, dtype, shape, 5))];
+            let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+            inputs.extend(more);
+            all.push(Work {
+                operation,
+                name: format!("{operation} {} {}", extents.join(" × "), dtype.name()),
+                arithmetic: of_type(dtype),
+                flops: per_cube * cube(shape),
+                inputs,
+                answer,
+                goal,
+            });
+        };
     let sides = |dtype, n| vec![("b", uniform(dtype, &[n, 16], 6))];
     let vectors = || vec![("vectors", Input::Flag(true)), ("symmetric", Input::Word("true"))];
     let goal = |ms| Some(Goal::Milliseconds(ms));
