@@ -301,7 +301,11 @@ mod tests {
         (later["date"], later["works"]) = (json!("2026-02-01"), json!([]));
         s.write("benches/results/nvidia-x100-80gb-2026-02-01.json", &later.to_string());
         let text = section(&s.0).unwrap();
-        assert!(text.contains("2026-02-01") && !text.contains("2026-01-02") && text.contains("Peers: not yet run."));
+        assert!(
+            text.contains("2026-02-01")
+                && !text.contains("2026-01-02")
+                && text.contains("Peers: not yet run.")
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// Errors that are printed of each operation; all of them are counted, and written as JSON.
 const SHOWN: usize = 3;
-/// What memory holds before a job, so that one which trusts it is noticed.
+/// What memory is read into, so that a read which does nothing is noticed.
 const GARBAGE: u8 = 0xa5;
 
 /// What became of an operation's cases.
@@ -190,7 +190,6 @@ impl Run<'_> {
             return Ok(());
         }
         let context = self.watch.begin(format!("{} {name}", r.full_name));
-        self.poison(bytes);
         let result = self.session.run(r, inputs.clone(), bytes, context).result;
         match &result {
             Err(Failure::Fault(DeviceError::Unsupported(_))) => tally.unsupported += 1,
@@ -208,20 +207,33 @@ impl Run<'_> {
         result.as_ref().map_or_else(|failure| self.session.recover(failure), |_| Ok(()))
     }
 
-    /// Leaves garbage in the memory that the next job is likely to get. It is a trap, not a test: where it cannot be
-    /// laid, the job runs without.
-    fn poison(&self, bytes: u64) {
-        let Ok(mut lane) = self.session.raw_lane() else { return };
-        let Ok(handle) = lane.alloc(&TenantId::new("poison"), bytes as usize) else { return };
-        let _ = lane.set(handle, GARBAGE).and_then(|()| lane.synchronize());
-        lane.free(handle);
+    /// Whether another tenant's memory, likely that of the last job, reads zero.
+    fn scrubbed(&self, bytes: u64) -> Result<(), String> {
+        let look = || {
+            let mut lane = self.session.raw_lane()?;
+            let handle = lane.alloc(&TenantId::new("another"), bytes as usize)?;
+            let mut read = vec![GARBAGE; bytes as usize];
+            let done = lane.download(handle, 0, &mut read);
+            lane.free(handle);
+            done.map(|()| read.iter().position(|&x| x != 0))
+        };
+        match look() {
+            Ok(None) => Ok(()),
+            Ok(Some(at)) => {
+                Err(format!("byte {at} of fresh memory is not zero: another tenant sees what ran before"))
+            }
+            Err(e) => Err(format!("fresh memory cannot be read: {e}")),
+        }
     }
 
-    /// Whether an operation's jobs give back what they take. A lane keeps a workspace of its library from the first
+    /// Whether an operation's jobs give back what they take, and leave nothing in it. A lane keeps a workspace of its library from the first
     /// call on, so what counts is whether the same job again takes more again.
     fn memory(&mut self, tally: &mut Tally) {
         let before = std::mem::replace(&mut self.used_bytes, self.session.used_bytes());
         let Some((r, inputs, bytes)) = self.repeat.take() else { return };
+        if let Err(why) = self.scrubbed(bytes) {
+            tally.errors.push(why);
+        }
         if self.used_bytes <= before {
             return;
         }

@@ -57,10 +57,14 @@ impl Document {
         self.write()
     }
 
-    /// Ends the run.
-    pub(super) fn end(&mut self, failed: usize) -> std::io::Result<()> {
+    /// Ends the run, and says for how many cases no time was left.
+    pub(super) fn end(&mut self, failed: usize) -> std::io::Result<u64> {
         (self.json["complete"], self.json["failed"]) = (true.into(), failed.into());
-        self.write()
+        let list = |of: &Json, key: &str| of[key].as_array().cloned().unwrap_or_default();
+        let operations = list(&self.json, "devices").into_iter().flat_map(|d| list(&d, "operations"));
+        let skipped = operations.filter_map(|o| o["skipped"].as_u64()).sum();
+        self.write()?;
+        Ok(skipped)
     }
 
     fn write(&self) -> std::io::Result<()> {
