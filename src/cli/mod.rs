@@ -6,7 +6,9 @@ mod check;
 mod device;
 
 use clap::{Args, Parser, Subcommand};
+use offload_devices::worker::Launch;
 use offload_server::config::{Config, ConfigError, DEFAULTS, Layers};
+use offload_server::devices;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,6 +56,19 @@ enum Command {
         /// Bytes of every answer
         #[arg(long)]
         answer_bytes: usize,
+    },
+    /// A process that drives one device, or asks a driver for its devices; started by the service
+    #[command(hide = true)]
+    Worker {
+        /// The device (cuda:0)
+        #[arg(long, conflicts_with = "probe", required_unless_present = "probe")]
+        device: Option<String>,
+        /// The driver to ask (cuda)
+        #[arg(long)]
+        probe: Option<String>,
+        /// What the service says, as JSON
+        #[arg(long)]
+        options: String,
     },
     /// API keys
     #[command(subcommand)]
@@ -150,6 +165,14 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
             offload_server::echo::run(&layers.build()?, answer_bytes)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Worker { device, probe, options } => {
+            if let Some(driver) = probe {
+                println!("{}", devices::probe(&driver, &options)?);
+            } else if let Some(device) = device {
+                devices::work(offload_ops::registry(), &device, &options)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Keys(keys) => keys.run(&cli.common.config()?),
         Command::Tenants(tenants) => tenants.run(&cli.common.config()?),
         Command::Config { defaults } => {
@@ -176,6 +199,7 @@ fn serve(common: &Common, flags: &Serve) -> Result<ExitCode, Box<dyn std::error:
     }
     // Work that runs on a connection's own thread must stay on it: the shared pool gets no threads to spread to.
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global()?;
-    offload_server::serve::serve(layers.build()?, offload_ops::registry(), flags.dev)?;
+    let workers = Some(Launch::own()?);
+    offload_server::serve::serve(layers.build()?, offload_ops::registry(), flags.dev, workers)?;
     Ok(ExitCode::SUCCESS)
 }

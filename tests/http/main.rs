@@ -3,6 +3,7 @@
 mod contract;
 mod datasets;
 mod design;
+mod devices;
 mod formats;
 mod hostile;
 mod jose;

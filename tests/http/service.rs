@@ -86,11 +86,22 @@ impl Service {
 
     /// A service over a folder that may hold data already.
     pub fn over(folder: Folder, settings: &[(&str, &str)], arguments: &[&str]) -> Service {
+        Service::within(folder, settings, arguments, &[])
+    }
+
+    /// As [`Service::over`], with more variables of the environment.
+    pub fn within(
+        folder: Folder,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Service {
         let mut command = command(&folder, &["serve", "--dev", "--listen", "127.0.0.1:0"]);
         command.args(arguments).env("HELIOSDB_GPU__SERVER__DRAIN_TIMEOUT_MS", "2000");
         for (name, value) in settings {
             command.env(format!("HELIOSDB_GPU__{name}"), value);
         }
+        command.envs(environment.iter().copied());
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -180,6 +191,11 @@ impl Service {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("status");
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("VmRSS");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {

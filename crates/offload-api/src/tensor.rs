@@ -85,6 +85,28 @@ impl<T: bytemuck::Pod> Buf<T> {
         Some(copied.into())
     }
 
+    /// The elements at `bytes` of `owner`, which is not asked for them until they are read: memory that has its
+    /// content brought then. `None` when the range is not a whole number of elements.
+    ///
+    /// `owner` promises that the range lies inside of its memory and is aligned; where it does not, reading panics.
+    pub fn late(owner: Arc<dyn Memory>, bytes: Range<usize>) -> Option<Buf<T>> {
+        let whole = bytes.start <= bytes.end && bytes.len().is_multiple_of(size_of::<T>());
+        whole.then_some(Buf(Held::View { owner, bytes, elements: PhantomData }))
+    }
+
+    /// Number of elements. Asks nobody for them.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Held::Own(v) => v.len(),
+            Held::View { bytes, .. } => bytes.len() / size_of::<T>(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The elements as a vector of one's own: moved out when nobody else holds them, copied otherwise.
     pub fn into_vec(self) -> Vec<T> {
         match self.0 {
@@ -247,6 +269,19 @@ impl Tensor {
         Tensor::from_data(spec.shape, data)
     }
 
+    /// As [`over`](Self::over) in memory whose content is brought when it is first read; see [`Buf::late`].
+    pub fn late(spec: TensorSpec, owner: Arc<dyn Memory>, bytes: Range<usize>) -> Option<Tensor> {
+        let data = match spec.dtype {
+            DType::F32 => Data::F32(Buf::late(owner, bytes)?),
+            DType::F64 => Data::F64(Buf::late(owner, bytes)?),
+            DType::I32 => Data::I32(Buf::late(owner, bytes)?),
+            DType::I64 => Data::I64(Buf::late(owner, bytes)?),
+            DType::U8 => Data::U8(Buf::late(owner, bytes)?),
+            DType::U64 => Data::U64(Buf::late(owner, bytes)?),
+        };
+        Tensor::from_data(spec.shape, data)
+    }
+
     /// A one-dimensional tensor.
     pub fn vector<T: Element>(elements: Vec<T>) -> Tensor {
         Tensor { shape: vec![elements.len()], data: T::wrap(elements.into()), resident: None }
@@ -308,7 +343,7 @@ impl Tensor {
 
     /// Bytes of all elements.
     pub fn bytes(&self) -> u64 {
-        self.data.as_bytes().len() as u64
+        self.data.len() as u64 * self.dtype().size_bytes() as u64
     }
 }
 
@@ -323,6 +358,7 @@ impl PartialEq for Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Bytes whose first element lies `shift` bytes beyond an aligned address.
     fn shifted(values: &[f32], shift: usize) -> (Arc<dyn Memory>, Range<usize>) {
@@ -349,6 +385,24 @@ mod tests {
             assert_eq!(t.data().as_bytes().as_ptr() == at, in_place, "shift {shift}");
             assert_eq!(t.clone().into_vec::<f32>().unwrap(), values);
         }
+    }
+
+    #[test]
+    fn late_memory_is_asked_when_elements_are_read_and_not_before() {
+        struct Late(AtomicUsize, Vec<u64>);
+        impl AsRef<[u8]> for Late {
+            fn as_ref(&self) -> &[u8] {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                bytemuck::cast_slice(&self.1)
+            }
+        }
+        let owner = Arc::new(Late(AtomicUsize::new(0), vec![7, 8, 9]));
+        let t = Tensor::late(TensorSpec::new(DType::U64, [2]), owner.clone(), 8..24).unwrap();
+        assert_eq!((t.bytes(), t.data().len(), t.dtype(), t.spec().elements()), (16, 2, DType::U64, 2));
+        assert_eq!(owner.0.load(Ordering::Relaxed), 0);
+        assert_eq!(t.as_slice::<u64>().unwrap(), [8, 9]);
+        assert!(owner.0.load(Ordering::Relaxed) > 0);
+        assert!(Tensor::late(TensorSpec::new(DType::U64, [2]), owner, 8..23).is_none());
     }
 
     #[test]

@@ -4,14 +4,52 @@ use crate::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+/// A cell of this job's own, or one in memory that another process sees too.
+#[derive(Debug)]
+enum Cell<T: 'static> {
+    Own(Arc<T>),
+    Shared(&'static T),
+}
+
+impl<T> Clone for Cell<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Cell::Own(cell) => Cell::Own(Arc::clone(cell)),
+            Cell::Shared(cell) => Cell::Shared(cell),
+        }
+    }
+}
+
+impl<T: Default> Default for Cell<T> {
+    fn default() -> Self {
+        Cell::Own(Arc::default())
+    }
+}
+
+impl<T> std::ops::Deref for Cell<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        match self {
+            Cell::Own(cell) => cell,
+            Cell::Shared(cell) => cell,
+        }
+    }
+}
+
 /// A flag that asks a job to stop. Clones share the flag.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Cell<AtomicBool>);
 
 impl Cancel {
     /// A flag that is not set.
     pub fn new() -> Self {
         Cancel::default()
+    }
+
+    /// A flag that lies elsewhere, in memory that the other side of a process boundary sees.
+    pub fn shared(flag: &'static AtomicBool) -> Self {
+        Cancel(Cell::Shared(flag))
     }
 
     /// Asks the job to stop at its next block boundary.
@@ -28,12 +66,17 @@ impl Cancel {
 
 /// How far a job is. Clones share the figure.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<AtomicU32>);
+pub struct Progress(Cell<AtomicU32>);
 
 impl Progress {
     /// Nothing done yet.
     pub fn new() -> Self {
         Progress::default()
+    }
+
+    /// A figure that lies elsewhere, in millionths; see [`Cancel::shared`].
+    pub fn shared(millionths: &'static AtomicU32) -> Self {
+        Progress(Cell::Shared(millionths))
     }
 
     /// Says that `fraction` (0 to 1) is done; it never goes back.
@@ -82,5 +125,10 @@ impl Context {
     /// The flag, for code that hands it on.
     pub fn cancel(&self) -> &Cancel {
         &self.cancel
+    }
+
+    /// The figure, for code that hands it on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 }

@@ -21,6 +21,8 @@ pub struct Options {
     pub allow_cpu_opencl: bool,
     /// Memory of a test device, in bytes.
     pub test_memory_bytes: u64,
+    /// Where a test device fails; see [`Faults::parse`].
+    pub test_faults: String,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             memory_bytes: None,
             allow_cpu_opencl: false,
             test_memory_bytes: 256 << 20,
+            test_faults: String::new(),
         }
     }
 }
@@ -73,11 +76,33 @@ pub struct Found {
     pub absent: Vec<Absent>,
 }
 
-/// Looks through every driver.
+/// A driver's devices, or why it has none.
+pub type Listed = Result<Vec<Descriptor>, String>;
+
+/// The drivers, in order of preference.
+pub fn drivers() -> impl Iterator<Item = Backend> {
+    DRIVERS.iter().map(|(backend, ..)| *backend)
+}
+
+/// One driver's devices in its own order.
+///
+/// # Errors
+/// Why it has none.
+pub fn list(backend: Backend, options: &Options) -> Listed {
+    let driver = DRIVERS.iter().find(|(b, ..)| *b == backend);
+    driver.map_or_else(|| Err("there is no such driver".into()), |(_, list, _)| list(options))
+}
+
+/// Looks through every driver, in this process.
 pub fn discover(options: &Options) -> Found {
+    merge(drivers().map(|backend| (backend, list(backend, options))).collect(), options)
+}
+
+/// The devices of all drivers, each once.
+pub fn merge(listed: Vec<(Backend, Listed)>, options: &Options) -> Found {
     let mut found = Found::default();
-    for (backend, list, _) in DRIVERS {
-        let devices = match list(options) {
+    for (backend, listed) in listed {
+        let devices = match listed {
             Ok(devices) => devices,
             Err(reason) => {
                 found.absent.push(Absent { what: backend.name().into(), reason });
@@ -115,7 +140,8 @@ pub fn open(selector: &str, options: &Options) -> Result<Arc<dyn Device>, Device
     let (driver, ordinal) = selector.split_once(':').ok_or_else(unknown)?;
     let ordinal: u32 = ordinal.parse().map_err(|_| unknown())?;
     if driver == Backend::Test.name() {
-        return Ok(Arc::new(TestDevice::new(ordinal, options.test_memory_bytes, Faults::none())));
+        let faults = Faults::parse(&options.test_faults).map_err(DeviceError::Unsupported)?;
+        return Ok(Arc::new(TestDevice::new(ordinal, options.test_memory_bytes, faults)));
     }
     let (.., open) = DRIVERS.iter().find(|(b, ..)| b.name() == driver).ok_or_else(unknown)?;
     open(ordinal, options)

@@ -25,7 +25,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts a service with these settings; where it listens is not one of them.
+    /// Starts a service with these settings, without devices; where it listens is not one of them.
     ///
     /// # Errors
     /// When it does not start, with what to do about it.
@@ -33,7 +33,7 @@ impl Embedded {
         let failed = |e: std::io::Error| StartError::because("the listener", e);
         let listener = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let started = service::start(config, registry, true)?;
+        let started = service::start(config, registry, true, None)?;
         let (state, key) = (started.state, started.dev_key.unwrap_or_default());
         let data = Data::from(Arc::clone(&state));
         let (sender, handles) = mpsc::channel();

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod callbacks;
 pub mod config;
+pub mod devices;
 pub mod echo;
 pub mod embedded;
 pub mod http;

@@ -2,7 +2,7 @@
 
 use offload_api::Priority;
 use offload_pipeline::data::CatalogStats;
-use offload_pipeline::engine::Pipeline;
+use offload_pipeline::engine::{DeviceState, Pipeline};
 use offload_pipeline::settle::{Observer, Settled};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -51,6 +51,8 @@ pub struct Metrics {
     temperature: Family<Labels, FloatGauge>,
     power: Family<Labels, FloatGauge>,
     device_up: Family<Labels, Gauge>,
+    device_restarts: Family<Labels, Counter>,
+    device_jobs: Family<Labels, Gauge>,
     queue_depth: Family<Labels, Gauge>,
     running: Gauge,
     cache_bytes: Gauge,
@@ -98,6 +100,8 @@ impl Default for Metrics {
             temperature: register!("temperature_celsius", "GPU temperature"),
             power: register!("power_usage_watts", "GPU power"),
             device_up: register!("device_up", "Whether the device is in service"),
+            device_restarts: register!("device_restart", "Starts of a device's worker after the first"),
+            device_jobs: register!("device_jobs", "Jobs that the device has"),
             queue_depth: register!("queue_depth", "Jobs queued"),
             running: register!("running_jobs", "Jobs running"),
             cache_bytes: register!("cache_size_bytes", "Bytes in the result cache"),
@@ -192,10 +196,14 @@ impl Metrics {
         if let Some(open) = tasks.open {
             self.tasks_open.set(as_i64(open));
         }
-        for (device, up) in pipeline.devices() {
+        for view in pipeline.devices() {
+            let (device, up) = (&view.host, view.state == DeviceState::Up);
             let d = device.descriptor();
             let labels = vec![("device_id", d.id.to_string()), ("device_name", d.name.clone())];
             self.device_up.get_or_create(&labels).set(i64::from(up));
+            self.device_jobs.get_or_create(&labels).set(as_i64(view.jobs as u64));
+            let restarts = self.device_restarts.get_or_create(&labels).clone();
+            restarts.inc_by(device.restarts().saturating_sub(restarts.get()));
             self.memory_total.get_or_create(&labels).set(as_i64(d.memory_bytes));
             if let (true, Ok(h)) = (up, device.health()) {
                 self.memory_used.get_or_create(&labels).set(as_i64(h.memory_used_bytes));

@@ -8,6 +8,7 @@ use actix_web::middleware::Condition;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use offload_core::Registry;
+use offload_devices::worker::Launch;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -16,11 +17,17 @@ use std::time::{Duration, Instant};
 /// Blocking threads of each worker, for bodies too large for the worker itself.
 const BLOCKING_THREADS: usize = 8;
 
-/// Runs the service until SIGTERM or SIGINT, and returns once it has drained.
+/// Runs the service until SIGTERM or SIGINT, and returns once it has drained. `workers` starts the processes that
+/// drive devices.
 ///
 /// # Errors
 /// When it does not start, with what to do about it.
-pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartError> {
+pub fn serve(
+    config: Config,
+    registry: Registry,
+    dev: bool,
+    workers: Option<Launch>,
+) -> Result<(), StartError> {
     start_log(&config)?;
     let listener = TcpListener::bind(&config.server.listen)
         .map_err(|e| StartError::because(&config.server.listen, e))?;
@@ -28,7 +35,7 @@ pub fn serve(config: Config, registry: Registry, dev: bool) -> Result<(), StartE
     if dev && !address.ip().is_loopback() {
         return Err(StartError(format!("--dev listens on loopback only, not on {address}")));
     }
-    let service = service::start(config, registry, dev)?;
+    let service = service::start(config, registry, dev, workers)?;
     let state = service.state;
     actix_web::rt::System::new().block_on(async move {
         let data = Data::from(state.clone());

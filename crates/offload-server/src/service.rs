@@ -2,12 +2,12 @@
 
 use crate::auth::{Directory, KeyRequest, Tokens, Vault, known_scopes, new_key, unix_now};
 use crate::config::Config;
+use crate::devices::DeviceSearch;
 use crate::http::{AppState, Codec, openapi};
 use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
-use offload_core::device::{DeviceHost, InProcess};
-use offload_devices::test_device::{Faults, TestDevice};
+use offload_devices::worker::Launch;
 use offload_pipeline::admit::{AdmitConfig, RateLimiter};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::data::{Catalog, CatalogConfig};
@@ -82,6 +82,7 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
             max_spare_lanes: config.run.max_spare_lanes,
             spare_after_ms: config.run.spare_after_ms,
             inline_max_us: config.run.inline_max_us as f64,
+            auto_cpu_devices: config.devices.auto_cpu_devices,
         },
         node: node(config),
     })
@@ -133,16 +134,6 @@ fn node(config: &Config) -> String {
         .map_or_else(|_| "node".into(), |n| n.trim().to_string())
 }
 
-/// The test devices the settings ask for.
-pub fn devices(config: &Config) -> Vec<Arc<dyn DeviceHost>> {
-    (0..config.run.test_devices)
-        .map(|id| {
-            let device = TestDevice::new(id, config.run.test_device_memory_bytes, Faults::none());
-            Arc::new(InProcess::new(Arc::new(device))) as Arc<dyn DeviceHost>
-        })
-        .collect()
-}
-
 /// A service whose parts run; HTTP comes on top.
 pub struct Service {
     /// What handlers reach.
@@ -151,11 +142,16 @@ pub struct Service {
     pub dev_key: Option<String>,
 }
 
-/// Starts every part but HTTP.
+/// Starts every part but HTTP. Devices come as they are found, each in a process that `workers` starts.
 ///
 /// # Errors
 /// When a part does not start, with what to do about it.
-pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, StartError> {
+pub fn start(
+    config: Config,
+    registry: Registry,
+    dev: bool,
+    workers: Option<Launch>,
+) -> Result<Service, StartError> {
     let stores: Arc<dyn Stores> = Arc::new(
         DataDir::open_exclusive(Path::new(&config.store.data_dir))
             .map_err(|e| StartError::because("store.data_dir", e))?
@@ -195,12 +191,13 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
     let pipeline = Pipeline::start(
         pipeline_config(&config)?,
         &registry,
-        devices(&config),
+        Vec::new(),
         metrics.clone(),
         Box::new(move |record| sink.record(record)),
         Some(Arc::clone(&catalog)),
     )
     .map_err(|e| StartError::because("the pipeline", e))?;
+    let devices = DeviceSearch::start(&config, workers, &pipeline)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let codec =
         Codec::start(cores, config.run.niceness / 4).map_err(|e| StartError::because("threads", e))?;
@@ -213,6 +210,7 @@ pub fn start(config: Config, registry: Registry, dev: bool) -> Result<Service, S
         config,
         registry,
         pipeline,
+        devices,
         catalog,
         directory,
         tokens,

@@ -189,6 +189,10 @@ fn references_become_tensors_of_the_fields_type_or_say_why_not() {
         let other = get(r#"{"dataset":"d","column":"year","ge":2000}"#, &whole_mask).unwrap();
         assert_eq!(other.tensor.as_slice::<u8>(), Some(&[0, 1, 1][..]));
         assert_ne!(mask.origin, other.origin);
+        let again = get(r#"{"dataset":"d","column":"year"}"#, &real(1..=1)).unwrap();
+        assert!(again.tensor.resident().is_some() && again.tensor.resident() == years.tensor.resident());
+        let keys = [&e, &years, &mask, &other].map(|i| i.tensor.resident());
+        assert!((1..4).all(|i| !keys[..i].contains(&keys[i])), "a key of two contents: {keys:?}");
         let lang = get(r#"{"dataset":"d","column":"lang","in":["de"]}"#, &whole_mask).unwrap();
         assert_eq!(lang.tensor.as_slice::<u8>(), Some(&[1, 0, 1][..]));
         for (text, w, part) in [

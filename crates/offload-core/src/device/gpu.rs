@@ -183,22 +183,27 @@ impl<'a> Gpu<'a> {
     /// # Errors
     /// As [`zeros`](Self::zeros); [`Failure::Rejected`] when the tensor is of another type.
     pub fn input<T: Element>(&mut self, name: &'static str, tensor: &Tensor) -> Result<Buffer<T>, Failure> {
-        let elements = tensor.as_slice::<T>().ok_or_else(|| {
-            crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
-        })?;
-        let Some(key) = tensor.resident() else { return self.upload(elements) };
-        let bytes = size_of_val(elements) as u64;
-        let buffer = |handle| Buffer { handle, len: elements.len(), element: PhantomData };
+        let elements = || {
+            tensor.as_slice::<T>().ok_or_else(|| {
+                crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
+            })
+        };
+        let Some(key) = tensor.resident().filter(|_| tensor.dtype() == T::DTYPE) else {
+            return self.upload(elements()?);
+        };
+        // Elements may have to be brought from another process, so they are read only where they are needed.
+        let bytes = tensor.bytes();
+        let buffer = |handle| Buffer { handle, len: tensor.data().len(), element: PhantomData };
         match self.residents.lookup(self.epoch, &self.tenant, key, bytes) {
             Lookup::Present(handle) => {
                 self.pinned.push(key);
                 Ok(buffer(handle))
             }
-            Lookup::NoRoom => self.upload(elements),
+            Lookup::NoRoom => self.upload(elements()?),
             Lookup::Room { freed, surplus_bytes } => {
                 let brought = self
                     .release(&freed, surplus_bytes)
-                    .and_then(|()| self.bring(bytes, bytemuck::cast_slice(elements)));
+                    .and_then(|()| self.bring(bytes, tensor.data().as_bytes()));
                 let handle = brought.inspect_err(|_| self.residents.unused(self.epoch, bytes))?;
                 let handle = match self.residents.keep(self.epoch, &self.tenant, key, handle, bytes) {
                     Kept::Mine => handle,

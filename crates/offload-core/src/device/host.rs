@@ -41,6 +41,10 @@ pub trait DeviceHost: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// How often what serves the device was started again.
+    fn restarts(&self) -> u64 {
+        0
+    }
 }
 
 /// One job at a time, in order.

@@ -73,6 +73,13 @@ impl Shared {
                 drop(state);
                 panic!("{name}: injected panic")
             }
+            Some(Fault::Hang) => {
+                drop(state);
+                loop {
+                    std::thread::park();
+                }
+            }
+            Some(Fault::Abort) => std::process::abort(),
             Some(Fault::Slow(pause)) => {
                 drop(state);
                 std::thread::sleep(pause);

@@ -4,7 +4,7 @@ use super::errors::invalid;
 use super::fit::Wanted;
 use super::version::{CastError, Version};
 use super::{cast, predicate};
-use offload_api::{ApiError, Column, DType, DatasetRef, Tensor, nearest};
+use offload_api::{ApiError, Column, DType, DatasetRef, ResidentKey, Tensor, nearest};
 use std::sync::Arc;
 
 /// A column that a job runs on. The tensor keeps its version alive.
@@ -31,6 +31,22 @@ pub struct Origin {
     pub column: String,
     /// The test in its canonical spelling; empty for the values themselves.
     pub test: String,
+}
+
+impl Origin {
+    /// The identity of its values as `dtype`, under which a device may keep them.
+    fn key(&self, dtype: DType) -> ResidentKey {
+        let mut hasher = blake3::Hasher::new();
+        for part in [self.id.as_str(), &self.column, &self.test, dtype.name()] {
+            // With its length, so that no two lists of parts run together to the same bytes.
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hasher.update(&self.version.to_le_bytes());
+        let mut key = [0; 16];
+        hasher.finalize_xof().fill(&mut key);
+        ResidentKey(u128::from_le_bytes(key))
+    }
 }
 
 /// A tensor and the version that it is of.
@@ -78,7 +94,8 @@ impl Version {
                 test: Some(test.clone()),
             });
             let origin = origin(spelled.unwrap_or_default());
-            return Ok(Some(Input { tensor: Tensor::vector(mask), resident_bytes: 0, origin }));
+            let tensor = Tensor::vector(mask).with_resident(origin.key(DType::U8));
+            return Ok(Some(Input { tensor, resident_bytes: 0, origin }));
         }
         let dtype = wanted.fits(&column.kind()).map_err(refuse)?;
         let (values, stays) = self.column_as(index, dtype).map_err(|e| match e {
@@ -88,7 +105,9 @@ impl Version {
         let Column::Tensor(tensor) = values else { return Err(refuse("has texts".to_owned())) };
         let in_place = column.dtype == Some(dtype) && self.segments.len() == 1;
         let resident_bytes = if stays || in_place { tensor.bytes() } else { 0 };
-        Ok(Some(Input { tensor: self.held(tensor), resident_bytes, origin: origin(String::new()) }))
+        let origin = origin(String::new());
+        let tensor = self.held(tensor).with_resident(origin.key(dtype));
+        Ok(Some(Input { tensor, resident_bytes, origin }))
     }
 
     /// The tensor over itself, so that whoever has it has this version as well.

@@ -349,7 +349,12 @@ impl Pipeline {
     /// An executor reports that a job has really ended.
     pub(super) fn ended(&self, job: JobId, lane: LaneId, report: Report) {
         let mut state = self.lock();
-        let executor = self.executor_of(&state.cpu, lane);
+        // The lane may have gone meanwhile, with the worker that its device had then.
+        let started = state.jobs.get(&job).and_then(|entry| entry.run.as_ref()).filter(|run| run.lane == lane);
+        let executor = match started {
+            Some(run) => run.executor,
+            None => self.executor_of(&state.cpu, lane),
+        };
         let end = match (&report.result, executor) {
             (Ok(_), _) => End::Done,
             (Err(RunFailure::Failed(Failure::Cancelled)), _) => End::Cancelled,
@@ -369,8 +374,11 @@ impl Pipeline {
         let mut after = Vec::new();
         if let Some((id, error)) = fault {
             self.observer.device_faulted(id);
+            if let Some(slot) = self.slot(id) {
+                slot.faulted();
+            }
             if error.is_sticky() {
-                after.extend(self.quarantine(&mut state, id, &error));
+                after.extend(self.quarantine(&mut state, (id, lane), &error));
             }
         }
         after.extend(self.step(&mut state, Event::Ended { job, lane, end }));

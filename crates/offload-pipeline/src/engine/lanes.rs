@@ -1,13 +1,13 @@
 //! The lanes of the CPU and of the devices, and what happens when one is stuck or fails.
 
 use super::flow::After;
-use super::{Pipeline, State};
+use super::{DeviceState, Pipeline, State};
 use crate::dispatch::{Event, Executor, JobId, Lane, LaneId};
 use crate::run::{CpuLane, DeviceLanes, Report, ReportTo, Task};
 use offload_core::Plan;
 use offload_core::device::{DeviceError, DeviceHost};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,11 +61,18 @@ pub(super) struct DeviceSlot {
     device: Arc<dyn DeviceHost>,
     lanes: Mutex<Option<DeviceLanes>>,
     up: AtomicBool,
+    /// It was in service once.
+    seen: AtomicBool,
+    /// The operator keeps it out of service.
+    held: AtomicBool,
+    faults: AtomicU64,
 }
 
 impl DeviceSlot {
     pub(super) fn new(device: Arc<dyn DeviceHost>) -> Self {
-        DeviceSlot { device, lanes: Mutex::new(None), up: AtomicBool::new(false) }
+        let (lanes, faults) = (Mutex::new(None), AtomicU64::new(0));
+        let no = || AtomicBool::new(false);
+        DeviceSlot { device, lanes, up: no(), seen: no(), held: no(), faults }
     }
     pub(super) fn id(&self) -> u32 {
         self.device.descriptor().id
@@ -73,8 +80,20 @@ impl DeviceSlot {
     pub(super) fn device(&self) -> &Arc<dyn DeviceHost> {
         &self.device
     }
-    pub(super) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+    pub(super) fn state(&self) -> DeviceState {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        match (is(&self.held), is(&self.up), is(&self.seen)) {
+            (true, _, _) => DeviceState::Draining,
+            (_, true, _) => DeviceState::Up,
+            (_, _, true) => DeviceState::Quarantined,
+            (_, _, false) => DeviceState::Starting,
+        }
+    }
+    pub(super) fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+    pub(super) fn faulted(&self) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
     }
     fn has(&self, lane: LaneId) -> bool {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,14 +111,81 @@ impl Pipeline {
         for _ in 0..run.cpu_lanes {
             self.add_cpu_lane(Lane { executor: Executor::Cpu, realtime_only: false, depth: 1 })?;
         }
-        for slot in &self.devices {
-            if let Err(e) = self.open_device(slot) {
-                tracing::warn!(device = slot.id(), error = %e, "the device does not open");
-                self.drive(Event::ExecutorDown { executor: Executor::Device(slot.id()) });
-                self.await_recovery(Arc::clone(slot));
-            }
+        for slot in self.slots() {
+            self.bring_up(&slot);
         }
         Ok(())
+    }
+
+    fn bring_up(&self, slot: &Arc<DeviceSlot>) {
+        if let Err(e) = self.open_device(slot) {
+            tracing::warn!(device = slot.id(), error = %e, "the device does not open");
+            self.drive(Event::ExecutorDown { executor: Executor::Device(slot.id()) });
+            self.await_recovery(Arc::clone(slot));
+        }
+    }
+
+    /// Takes a device into service; one of a number that is there already is not taken. Waits until the device
+    /// answers, or does not: then it goes on as after a failure.
+    pub fn add_device(&self, device: Arc<dyn DeviceHost>) {
+        let slot = Arc::new(DeviceSlot::new(device));
+        let d = slot.device.descriptor();
+        {
+            let mut state = self.lock();
+            let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+            if devices.iter().any(|s| s.id() == d.id) {
+                return;
+            }
+            state.dispatcher.placer_mut().ledger_mut().set_device_budget(d.id, d.memory_bytes);
+            devices.push(Arc::clone(&slot));
+        }
+        if let Err(e) = slot.device.health() {
+            tracing::warn!(device = d.id, error = %e, "the device does not answer yet");
+        }
+        self.bring_up(&slot);
+    }
+
+    /// Takes a device out of service by the operator's wish: it gets no new job, and what runs there ends. Whether
+    /// there is such a device.
+    pub fn drain_device(&self, id: u32) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let mut state = self.lock();
+        let held = slot.held.swap(true, Ordering::Relaxed);
+        let after = match held {
+            true => Vec::new(),
+            false => self.step(&mut state, Event::ExecutorDown { executor: Executor::Device(id) }),
+        };
+        drop(state);
+        self.perform(after);
+        true
+    }
+
+    /// Ends [`drain_device`](Self::drain_device). Whether there is such a device.
+    pub fn resume_device(&self, id: u32) -> bool {
+        let Some(slot) = self.slot(id) else { return false };
+        let mut state = self.lock();
+        slot.held.store(false, Ordering::Relaxed);
+        let after = match slot.up.load(Ordering::Relaxed) {
+            true => self.step(&mut state, Event::ExecutorUp { executor: Executor::Device(id) }),
+            false => Vec::new(),
+        };
+        drop(state);
+        self.perform(after);
+        true
+    }
+
+    pub(super) fn slots(&self) -> Vec<Arc<DeviceSlot>> {
+        self.devices.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn slot(&self, id: u32) -> Option<Arc<DeviceSlot>> {
+        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
+        devices.iter().find(|s| s.id() == id).map(Arc::clone)
+    }
+
+    fn slot_of(&self, lane: LaneId) -> Option<Arc<DeviceSlot>> {
+        let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
+        devices.iter().find(|s| s.has(lane)).map(Arc::clone)
     }
 
     fn report_to(&self) -> ReportTo {
@@ -165,17 +251,14 @@ impl Pipeline {
         if lane == LaneId::INLINE || cpu.lanes.contains_key(&lane) {
             return Executor::Cpu;
         }
-        self.devices
-            .iter()
-            .find(|slot| slot.has(lane))
-            .map_or(Executor::Cpu, |slot| Executor::Device(slot.id()))
+        self.slot_of(lane).map_or(Executor::Cpu, |slot| Executor::Device(slot.id()))
     }
 
     pub(super) fn hand_over(&self, cpu: &CpuLanes, lane: LaneId, task: Task) -> Result<(), Task> {
         if let Some((cpu, _)) = cpu.lanes.get(&lane) {
             return cpu.send(task);
         }
-        match self.devices.iter().find(|slot| slot.has(lane)) {
+        match self.slot_of(lane) {
             Some(slot) => match &*slot.lanes.lock().unwrap_or_else(PoisonError::into_inner) {
                 Some(lanes) => lanes.send(lane, task),
                 None => Err(task),
@@ -185,32 +268,45 @@ impl Pipeline {
     }
 
     fn open_device(&self, slot: &Arc<DeviceSlot>) -> Result<(), DeviceError> {
-        let mut state = self.lock();
-        let (realtime, general) = (next_lane(&mut state), next_lane(&mut state));
+        let (realtime, general) = {
+            let mut state = self.lock();
+            (next_lane(&mut state), next_lane(&mut state))
+        };
+        // A device may take its time, and nobody else waits for it.
         let lanes = DeviceLanes::open(&slot.device, realtime, general, &self.report_to())?;
+        let mut state = self.lock();
         *slot.lanes.lock().unwrap_or_else(PoisonError::into_inner) = Some(lanes);
         slot.up.store(true, Ordering::Relaxed);
+        slot.seen.store(true, Ordering::Relaxed);
         let executor = Executor::Device(slot.id());
         let mut after = Vec::new();
         for (lane, realtime_only) in [(realtime, true), (general, false)] {
             let spec = Lane { executor, realtime_only, depth: DEVICE_LANE_DEPTH };
             after.extend(self.step(&mut state, Event::AddLane { lane, spec }));
         }
-        after.extend(self.step(&mut state, Event::ExecutorUp { executor }));
+        if !slot.held.load(Ordering::Relaxed) {
+            after.extend(self.step(&mut state, Event::ExecutorUp { executor }));
+        }
         drop(state);
         self.perform(after);
         Ok(())
     }
 
     /// Takes a failed device out of service and waits, on a thread of its own, until it answers again.
-    pub(super) fn quarantine(&self, state: &mut State, id: u32, error: &DeviceError) -> Vec<After> {
-        let Some(slot) = self.devices.iter().find(|s| s.id() == id) else { return Vec::new() };
+    /// What a lane says that the device no longer has is about an earlier life of it.
+    pub(super) fn quarantine(
+        &self,
+        state: &mut State,
+        (id, lane): (u32, LaneId),
+        error: &DeviceError,
+    ) -> Vec<After> {
+        let Some(slot) = self.slot(id).filter(|slot| slot.has(lane)) else { return Vec::new() };
         if !slot.up.swap(false, Ordering::Relaxed) {
             return Vec::new();
         }
         tracing::error!(device = id, %error, "the device is quarantined");
         let after = self.step(state, Event::ExecutorDown { executor: Executor::Device(id) });
-        self.await_recovery(Arc::clone(slot));
+        self.await_recovery(slot);
         after
     }
 

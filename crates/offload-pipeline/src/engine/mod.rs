@@ -14,7 +14,7 @@ use crate::admit::{AdmitConfig, Admitted, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
 use crate::data::Catalog;
 use crate::dispatch::{
-    Command, DispatchConfig, Dispatcher, Event, JobId, LaneId, Snapshot, Submission, Time, WaiterId,
+    Command, DispatchConfig, Dispatcher, Event, Executor, JobId, LaneId, Snapshot, Submission, Time, WaiterId,
 };
 use crate::place::{Ledger, Places, Strategy};
 use crate::records::AuditRecord;
@@ -28,7 +28,7 @@ use offload_core::{DeviceNeed, Registry};
 pub use standing::{Quote, Standing};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 /// Who gets an outcome. Called exactly once, on whatever thread settles the job; it must not block.
@@ -54,6 +54,45 @@ pub struct RunConfig {
     pub spare_after_ms: u64,
     /// Jobs expected to be shorter than this run on the caller's thread when nothing is queued.
     pub inline_max_us: f64,
+    /// Whether devices that are CPUs may be chosen where the caller names none.
+    pub auto_cpu_devices: bool,
+}
+
+/// How a device is to the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It was found, and has not answered yet.
+    Starting,
+    /// It takes jobs.
+    Up,
+    /// It failed, and is being brought back.
+    Quarantined,
+    /// The operator keeps it out of service.
+    Draining,
+}
+
+impl DeviceState {
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DeviceState::Starting => "starting",
+            DeviceState::Up => "up",
+            DeviceState::Quarantined => "quarantined",
+            DeviceState::Draining => "draining",
+        }
+    }
+}
+
+/// A device of the pipeline.
+pub struct DeviceView {
+    /// The device.
+    pub host: Arc<dyn DeviceHost>,
+    /// Whether it takes jobs.
+    pub state: DeviceState,
+    /// Jobs that it failed since the start.
+    pub faults: u64,
+    /// Jobs that it has now.
+    pub jobs: usize,
 }
 
 /// The settings of every stage.
@@ -81,7 +120,8 @@ pub struct Pipeline {
     results: Results,
     observer: Arc<dyn Observer>,
     audit: AuditSink,
-    devices: Vec<Arc<DeviceSlot>>,
+    /// Only ever longer.
+    devices: RwLock<Vec<Arc<DeviceSlot>>>,
     state: Mutex<State>,
     clock: Condvar,
     started: Instant,
@@ -148,7 +188,7 @@ impl Pipeline {
             results: Results::new(config.cache.clone()),
             observer,
             audit,
-            devices: devices.into_iter().map(|d| Arc::new(DeviceSlot::new(d))).collect(),
+            devices: RwLock::new(devices.into_iter().map(|d| Arc::new(DeviceSlot::new(d))).collect()),
             state: Mutex::new(State {
                 dispatcher: Dispatcher::new(config.dispatch.clone(), place),
                 jobs: HashMap::new(),
@@ -186,9 +226,20 @@ impl Pipeline {
         &self.prices
     }
 
-    /// The devices and whether each is in service.
-    pub fn devices(&self) -> impl Iterator<Item = (&Arc<dyn DeviceHost>, bool)> {
-        self.devices.iter().map(|slot| (slot.device(), slot.is_up()))
+    /// The devices and how each is.
+    pub fn devices(&self) -> Vec<DeviceView> {
+        let snapshot = self.snapshot();
+        let view = |slot: Arc<DeviceSlot>| {
+            let executor = Executor::Device(slot.id());
+            let on_it = snapshot.lanes.iter().filter(|(_, lane, _)| lane.executor == executor);
+            DeviceView {
+                host: Arc::clone(slot.device()),
+                state: slot.state(),
+                faults: slot.faults(),
+                jobs: on_it.map(|(.., jobs)| jobs).sum(),
+            }
+        };
+        self.slots().into_iter().map(view).collect()
     }
 
     /// What the dispatcher looks like.
@@ -267,7 +318,13 @@ impl Pipeline {
             DeviceNeed::CpuOnly(_) => (None, Vec::new()),
             DeviceNeed::Bytes(bytes) => {
                 let us = lanes::device_prior_us(plan);
-                (Some(bytes), self.devices.iter().map(|d| (d.id(), us)).collect())
+                let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
+                // What only looks like a device gains nothing over the CPU itself; whoever names it may have it.
+                let auto = admitted.request().options.device == DeviceChoice::Auto;
+                let gains = |d: &&Arc<DeviceSlot>| {
+                    !auto || self.config.run.auto_cpu_devices || !d.device().descriptor().is_cpu
+                };
+                (Some(bytes), devices.iter().filter(gains).map(|d| (d.id(), us)).collect())
             }
         };
         crate::dispatch::Demand {

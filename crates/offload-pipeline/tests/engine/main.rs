@@ -4,12 +4,14 @@
 mod made;
 
 use made::{Made, Outcomes, caller, config, request};
-use offload_api::{DeviceChoice, ErrorCode, Priority, Tensor, Value};
-use offload_core::Registry;
-use offload_core::device::{DeviceHost, InProcess};
+use offload_api::{DeviceChoice, ErrorCode, Priority, ResidentKey, Tensor, Value};
+use offload_core::device::{Device, DeviceHost, InProcess};
+use offload_core::{Registry, TenantId};
 use offload_devices::test_device::{Fault, Faults, TestDevice};
 use offload_pipeline::engine::Pipeline;
+use offload_pipeline::settle::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn pipeline(devices: Vec<Arc<dyn DeviceHost>>) -> Arc<Pipeline> {
@@ -119,25 +121,30 @@ fn host(device: &Arc<TestDevice>) -> Arc<dyn DeviceHost> {
     Arc::new(InProcess::new(Arc::clone(device) as Arc<dyn offload_core::device::Device>))
 }
 
-fn device_job(p: &Pipeline, choice: DeviceChoice) -> offload_pipeline::settle::Outcome {
+fn device_job(p: &Pipeline, choice: DeviceChoice) -> Outcome {
+    device_job_on(p, choice, Tensor::vector(vec![1.0, 2.5]))
+}
+
+fn device_job_on(p: &Pipeline, choice: DeviceChoice, a: Tensor) -> Outcome {
     let outcomes = Outcomes::default();
     let mut r = request(&caller("a"), Made::Double, 0.0);
-    r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(Tensor::vector(vec![1.0, 2.5]))));
+    r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(a)));
     r.options.device = choice;
     r.options.cache = Some(false);
     p.submit(r, outcomes.reply()).answered();
     outcomes.wait(1).remove(0)
 }
 
+fn right(outcome: &Outcome) {
+    let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
+    let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
+    assert_eq!(t.as_slice::<f64>(), Some(&[2.0, 5.0][..]));
+}
+
 #[test]
 fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
     let device = Arc::new(TestDevice::new(0, 1 << 20, Faults::none()));
     let p = pipeline(vec![host(&device)]);
-    let right = |outcome: &offload_pipeline::settle::Outcome| {
-        let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
-        let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
-        assert_eq!(t.as_slice::<f64>(), Some(&[2.0, 5.0][..]));
-    };
     let outcome = device_job(&p, DeviceChoice::Gpu);
     right(&outcome);
     assert_eq!(outcome.result.unwrap().device_id, Some(0));
@@ -166,14 +173,108 @@ fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
     faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
     assert!(matches!(error.error, ErrorCode::NoGpuAvailable | ErrorCode::Internal), "{error:?}");
-    until("the device is out", || p.devices().all(|(_, up)| !up));
+    until("the device is out", || p.devices().iter().all(|d| d.state == DeviceState::Quarantined));
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
     assert_eq!((error.error, error.retry_after_ms), (ErrorCode::NoGpuAvailable, Some(5000)));
     assert_eq!(error.message, "All GPUs busy, try again later");
     faults.replace(|_, _| None);
     device.restart();
-    until("the device is back", || p.devices().all(|(_, up)| up));
+    until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
     assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn inputs_stay_on_the_device_between_jobs_and_never_past_a_restart() {
+    let (faults, uploads) = (Faults::none(), Arc::new(AtomicUsize::new(0)));
+    let count = |faults: &Faults| {
+        let uploads = Arc::clone(&uploads);
+        faults.replace(move |_, name| {
+            uploads.fetch_add(usize::from(name == "upload"), Ordering::SeqCst);
+            None
+        });
+    };
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let host = Arc::new(InProcess::with_residents(Arc::clone(&device) as Arc<dyn Device>, 1 << 10));
+    let p = pipeline(vec![Arc::clone(&host) as Arc<dyn DeviceHost>]);
+    let (key, tenant) = (ResidentKey(5), TenantId::new("a"));
+    let job = || device_job_on(&p, DeviceChoice::Gpu, Tensor::vector(vec![1.0, 2.5]).with_resident(key));
+    let kept = || (host.residents().holds(&tenant, key), host.residents().used_bytes());
+    let uploaded = || uploads.swap(0, Ordering::SeqCst);
+    count(&faults);
+    right(&job());
+    right(&job());
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+
+    // A loss that a job noticed.
+    faults.replace(|_, name| (name == "download").then_some(Fault::Lost));
+    assert!(job().result.is_err());
+    assert_eq!(kept(), (false, 0), "the device's memory is gone");
+    until("the device is out", || p.devices().iter().all(|d| d.state != DeviceState::Up));
+    count(&faults);
+    device.restart();
+    until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
+    right(&job());
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+
+    // One that nobody noticed.
+    device.restart();
+    let outcome = job();
+    right(&outcome);
+    assert_eq!(outcome.result.unwrap().device_id, Some(0));
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+}
+
+#[test]
+fn a_device_comes_late_is_drained_and_resumed() {
+    let p = pipeline(vec![]);
+    let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();
+    assert_eq!(error.error, ErrorCode::NoGpuAvailable);
+    let device = host(&Arc::new(TestDevice::new(0, 1 << 20, Faults::none())));
+    p.add_device(Arc::clone(&device));
+    p.add_device(device);
+    assert_eq!(p.devices().len(), 1, "its number is taken");
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+    assert!(p.drain_device(0) && p.drain_device(0) && !p.drain_device(1));
+    assert_eq!(p.devices()[0].state, DeviceState::Draining);
+    let error = device_job(&p, DeviceChoice::Id(0)).result.unwrap_err();
+    assert_eq!(error.error, ErrorCode::NoGpuAvailable);
+    let answer = device_job(&p, DeviceChoice::Auto).result.unwrap();
+    assert_eq!((answer.device_id, answer.fallback.as_deref()), (None, Some("device 0 takes no jobs")));
+    assert!(p.resume_device(0) && p.resume_device(0) && !p.resume_device(1));
+    assert_eq!(device_job(&p, DeviceChoice::Id(0)).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn a_drained_device_that_fails_stays_out_after_its_recovery() {
+    let faults = Faults::none();
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let p = pipeline(vec![host(&device)]);
+    faults.replace(|_, name| (name == "upload").then_some(Fault::Lost));
+    assert!(device_job(&p, DeviceChoice::Gpu).result.is_err());
+    assert_eq!(p.devices()[0].faults, 1);
+    assert!(p.drain_device(0));
+    faults.replace(|_, _| None);
+    device.restart();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(p.devices()[0].state, DeviceState::Draining);
+    assert!(device_job(&p, DeviceChoice::Gpu).result.is_err());
+    assert!(p.resume_device(0));
+    until("the device is back", || p.devices()[0].state == DeviceState::Up);
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn what_is_a_cpu_is_only_used_when_it_is_named() {
+    let mut config = made::config();
+    config.run.auto_cpu_devices = false;
+    let device = host(&Arc::new(TestDevice::new(0, 1 << 20, Faults::none())));
+    let registry = offload_core::Registry::new(made::operations().iter().copied());
+    let none = Box::new(|_| {});
+    let p = Pipeline::start(config, &registry, vec![device], Arc::new(()), none, None).unwrap();
+    let answer = device_job(&p, DeviceChoice::Auto).result.unwrap();
+    assert_eq!((answer.device_id, answer.fallback), (None, None));
+    assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+    assert_eq!(device_job(&p, DeviceChoice::Id(0)).result.unwrap().device_id, Some(0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Config, DEFAULTS};
 use offload_api::nearest;
+use offload_devices::test_device::Faults;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -154,6 +155,14 @@ impl Layers {
                 "admit.default_timeout_ms",
                 (1..=86_400_000).contains(&config.admit.default_timeout_ms),
                 "from 1 to 86400000",
+            ),
+            ("devices.resident_percent", config.devices.resident_percent <= 90, "from 0 to 90"),
+            ("devices.probe_timeout_ms", config.devices.probe_timeout_ms > 0, "at least 1"),
+            ("devices.start_timeout_ms", config.devices.start_timeout_ms > 0, "at least 1"),
+            (
+                "devices.test_device_faults",
+                Faults::parse(&config.devices.test_device_faults).is_ok(),
+                "parts such as lost@97 or call/upload@10",
             ),
             ("dispatch.max_attempts", config.dispatch.max_attempts > 0, "at least 1"),
             ("log.format", ["text", "json"].contains(&config.log.format.as_str()), "text or json"),

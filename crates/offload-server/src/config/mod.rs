@@ -6,7 +6,7 @@ mod settings;
 
 pub use layers::{ConfigError, Layers};
 pub use settings::{
-    Admit, Auth, Cache, Callbacks, Config, Dispatch, Log, Place, Run, Server, Settle, Store, Tasks,
+    Admit, Auth, Cache, Callbacks, Config, Devices, Dispatch, Log, Place, Run, Server, Settle, Store, Tasks,
 };
 
 /// The defaults, with every key's unit and meaning.

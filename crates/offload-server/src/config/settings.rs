@@ -14,6 +14,7 @@ pub struct Config {
     pub dispatch: Dispatch,
     pub place: Place,
     pub run: Run,
+    pub devices: Devices,
     pub settle: Settle,
     pub tasks: Tasks,
     pub callbacks: Callbacks,
@@ -97,8 +98,25 @@ pub struct Run {
     pub max_spare_lanes: usize,
     pub spare_after_ms: u64,
     pub inline_max_us: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Devices {
+    pub enabled: bool,
+    pub allow_cpu_opencl: bool,
+    pub auto_cpu_devices: bool,
+    pub memory_bytes: u64,
+    pub resident_percent: u8,
+    pub staging_keep_bytes: u64,
+    pub watchdog_ms: u64,
+    pub cancel_grace_ms: u64,
+    pub kernel_cache: String,
+    pub probe_timeout_ms: u64,
+    pub start_timeout_ms: u64,
     pub test_devices: u32,
     pub test_device_memory_bytes: u64,
+    pub test_device_faults: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

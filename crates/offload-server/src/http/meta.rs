@@ -91,8 +91,15 @@ pub async fn metrics(request: HttpRequest, state: Data<AppState>) -> HttpRespons
         // A store that does not answer is no reason to tell nothing of the rest.
         open: open.ok().and_then(Result::ok),
     };
-    let text = state.metrics.render(&state.pipeline, &state.catalog.stats(), &tasks, state.audit.dropped());
-    exchange.answer(200, "text/plain; version=0.0.4; charset=utf-8", text)
+    // Each device is asked how it is, and one that is ill takes its time.
+    let shared = state.clone();
+    let render = move || {
+        shared.metrics.render(&shared.pipeline, &shared.catalog.stats(), &tasks, shared.audit.dropped())
+    };
+    match blocking(render).await {
+        Ok(text) => exchange.answer(200, "text/plain; version=0.0.4; charset=utf-8", text),
+        Err(e) => exchange.error(e),
+    }
 }
 
 /// `GET /openapi.json`.
@@ -133,32 +140,6 @@ pub async fn operations(request: HttpRequest, state: Data<AppState>) -> HttpResp
         })
         .collect();
     exchange.json(200, &json!({"operations": operations}))
-}
-
-/// `GET /devices`.
-pub async fn devices(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
-    let mut exchange = Exchange::begin(&request);
-    if let Err(e) = identify::caller(&state, &request, &mut exchange) {
-        return exchange.error(e);
-    }
-    let devices: Vec<Json> = state
-        .pipeline
-        .devices()
-        .map(|(device, up)| {
-            let d = device.descriptor();
-            let health = if up { device.health().ok() } else { None };
-            json!({
-                "id": d.id, "name": d.name, "backend": d.backend.name(), "status": if up { "up" } else { "quarantined" },
-                "memory_total_bytes": d.memory_bytes,
-                "memory_used_bytes": health.map(|h| h.memory_used_bytes),
-                "utilization_percent": health.and_then(|h| h.utilization_percent),
-                "temperature_celsius": health.and_then(|h| h.temperature_celsius),
-                "power_watts": health.and_then(|h| h.power_watts),
-            })
-        })
-        .collect();
-    let cpu = json!({"cores": std::thread::available_parallelism().map_or(1, usize::from)});
-    exchange.json(200, &json!({"devices": devices, "cpu": cpu}))
 }
 
 /// `GET /cost-model`: what each operation was learned to cost.

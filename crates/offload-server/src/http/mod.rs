@@ -8,6 +8,7 @@ mod body;
 mod chunks;
 mod codec;
 mod datasets;
+mod devices;
 mod docs;
 mod exchange;
 mod identify;
@@ -87,7 +88,9 @@ pub fn routes(app: &mut web::ServiceConfig) {
         web::scope(BASE)
             .service(resource!("/auth/token", post => meta::token))
             .service(resource!("/operations", get => meta::operations))
-            .service(resource!("/devices", get => meta::devices))
+            .service(resource!("/devices", get => devices::list))
+            .service(resource!("/devices/{device}/drain", post => devices::drain))
+            .service(resource!("/devices/{device}/resume", post => devices::resume))
             .service(resource!("/cost-model", get => meta::cost_model))
             .service(resource!("/cache", delete => admin::drop_cache))
             .service(resource!("/cache/invalidate", post => admin::invalidate))

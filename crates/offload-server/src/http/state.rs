@@ -2,6 +2,7 @@
 
 use crate::auth::{Directory, Tokens, Vault};
 use crate::config::Config;
+use crate::devices::DeviceSearch;
 use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
@@ -20,6 +21,8 @@ pub struct AppState {
     pub registry: Arc<Registry>,
     /// The stages.
     pub pipeline: Arc<Pipeline>,
+    /// What the search for devices found.
+    pub devices: Arc<DeviceSearch>,
     /// The datasets.
     pub catalog: Arc<Catalog>,
     /// Tenants and keys.

@@ -106,4 +106,12 @@ pub(super) fn admin_paths(d: &mut Document) {
     call("delete", "/tenants/{tenant}/keys/{key}", "revoke_key", about, 200, "Key", &[found]);
     let about = ("The audit log, newest first", &filters[..], "");
     call("get", "/audit", "audit", about, 200, "AuditPage", &[valid]);
+    let device = [parameter("path", "device", &long())];
+    for (word, about) in [
+        ("drain", "Takes a device out of service: it gets no new job, and what runs there ends"),
+        ("resume", "Takes a drained device into service again"),
+    ] {
+        let (path, id) = (format!("/devices/{{device}}/{word}"), format!("{word}_device"));
+        call("post", &path, &id, (about, &device, ""), 200, "Device", &[found]);
+    }
 }

@@ -84,7 +84,7 @@ fn bounds_decide_alone_where_rows_can_be_told_apart() {
 
 #[test]
 fn tiles_groups_and_splits_change_nothing() {
-    let (q, n, d) = (23, 9000, 8);
+    let (q, n, d) = (12, 4000, 8);
     for (about, offset, spread) in [("as it is", 0.0, 1.0), ("packed", 1e4, 1.0), ("ties", 0.0, 0.0)] {
         let of = |seed, rows| {
             let v = vectors(seed, rows, d, offset, if spread == 0.0 { 2.0 } else { spread });
@@ -119,11 +119,11 @@ fn tiles_groups_and_splits_change_nothing() {
                 })
                 .collect();
             let cut = Size {
-                group: 9,
-                tile: 2000,
+                group: 5,
+                tile: 900,
                 splits: 3,
-                exact_group: 6,
-                exact_tile: 3500,
+                exact_group: 5,
+                exact_tile: 1500,
                 exact_splits: 4,
                 ..whole
             };

@@ -1,0 +1,108 @@
+//! A device whose driver runs in a worker process: starts the worker, and starts it again when it is lost.
+
+use super::lane::{Patience, WorkerLane};
+use super::process::Process;
+use super::serve::ServeOptions;
+use super::spawn::Launch;
+use offload_core::device::{Descriptor, DeviceError, DeviceHost, Health, JobLane, LanePriority};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How a device's worker is run.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// How it is started.
+    pub launch: Launch,
+    /// What it is told.
+    pub options: ServeOptions,
+    /// How long a job may run before its worker is taken for hung and killed; no limit when absent.
+    pub watchdog: Option<Duration>,
+    /// How long a job may go on after it was asked to stop before its worker is killed.
+    pub cancel_grace: Duration,
+    /// How long the worker may take to open its device.
+    pub start_timeout: Duration,
+    /// How long it may take to say how its device is, or to open a lane.
+    pub answer_timeout: Duration,
+}
+
+/// A device in a worker process.
+///
+/// The worker is started by the first [`health`](DeviceHost::health), and again by each one after it was lost.
+/// [`open`](DeviceHost::open) never waits for a start.
+pub struct WorkerHost {
+    selector: String,
+    descriptor: Descriptor,
+    settings: WorkerSettings,
+    current: Mutex<Option<Arc<Process>>>,
+    starts: AtomicU64,
+}
+
+impl WorkerHost {
+    /// The device of this name, as a probe found it, numbered by the service.
+    pub fn new(selector: String, descriptor: Descriptor, settings: WorkerSettings) -> WorkerHost {
+        WorkerHost { selector, descriptor, settings, current: Mutex::new(None), starts: AtomicU64::new(0) }
+    }
+
+    /// The worker's process number, while there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.live().map(|p| p.pid())
+    }
+
+    pub(super) fn live(&self) -> Option<Arc<Process>> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().filter(|p| !p.is_dead()).map(Arc::clone)
+    }
+
+    /// The worker, started where there is none.
+    fn start(&self) -> Result<Arc<Process>, DeviceError> {
+        // Held while it starts, so that it is started once.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(process) = current.as_ref().filter(|p| !p.is_dead()) {
+            return Ok(Arc::clone(process));
+        }
+        *current = None;
+        let options = serde_json::to_string(&self.settings.options)
+            .map_err(|e| DeviceError::Call(format!("the worker's options: {e}")))?;
+        let mut command = self.settings.launch.command();
+        command.args(["--device", &self.selector, "--options", &options]);
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        let (process, found) = Process::start(command, &self.selector, self.settings.start_timeout)?;
+        if found.name != self.descriptor.name {
+            process.kill("another device has taken its place");
+            let why = format!("{} is now {}, it was {}", self.selector, found.name, self.descriptor.name);
+            return Err(DeviceError::Unsupported(why));
+        }
+        tracing::info!(device = self.selector, pid = process.pid(), name = found.name, "the worker serves");
+        Ok(Arc::clone(current.insert(process)))
+    }
+}
+
+impl DeviceHost for WorkerHost {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn open(&self, priority: LanePriority) -> Result<Box<dyn JobLane>, DeviceError> {
+        let process = self.live().ok_or_else(|| DeviceError::Call("its worker is not there yet".into()))?;
+        let (channel, header) = process.open_lane(priority, self.settings.answer_timeout)?;
+        let patience = Patience { job: self.settings.watchdog, cancelled: self.settings.cancel_grace };
+        Ok(Box::new(WorkerLane::new(process, channel, header, self.settings.options.keep_bytes, patience)))
+    }
+
+    fn health(&self) -> Result<Health, DeviceError> {
+        self.start()?.health(self.settings.answer_timeout)
+    }
+
+    fn restarts(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed).saturating_sub(1)
+    }
+}
+
+impl Drop for WorkerHost {
+    fn drop(&mut self) {
+        if let Some(process) = self.live() {
+            process.kill("the service no longer uses the device");
+        }
+    }
+}

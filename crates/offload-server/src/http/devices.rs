@@ -1,0 +1,93 @@
+//! The devices: how they are, and the operator's wish to keep one out of service.
+
+use super::AppState;
+use super::exchange::Exchange;
+use super::identify::{caller, caller_with};
+use super::submit::blocking;
+use crate::auth::ADMIN;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use offload_api::{ApiError, ErrorCode};
+use offload_pipeline::engine::{DeviceState, DeviceView};
+use serde_json::{Value as Json, json};
+
+/// `GET /devices`.
+pub async fn list(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    if let Err(e) = caller(&state, &request, &mut exchange) {
+        return exchange.error(e);
+    }
+    // Each device is asked how it is, and one that is ill takes its time.
+    let shared = state.clone();
+    let listed = blocking(move || shared.pipeline.devices().iter().map(shown).collect::<Vec<_>>()).await;
+    match listed {
+        Ok(devices) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let absent = state.devices.absent();
+            let searching = absent.is_none();
+            let absent: Vec<Json> = absent
+                .unwrap_or_default()
+                .iter()
+                .map(|a| json!({"what": a.what, "reason": a.reason}))
+                .collect();
+            let body = json!({"devices": devices, "absent": absent, "searching": searching,
+                              "cpu": {"cores": cores}});
+            exchange.json(200, &body)
+        }
+        Err(e) => exchange.error(e),
+    }
+}
+
+fn shown(device: &DeviceView) -> Json {
+    let d = device.host.descriptor();
+    let health = if device.state == DeviceState::Up { device.host.health().ok() } else { None };
+    json!({
+        "id": d.id, "name": d.name, "backend": d.backend.name(), "architecture": d.architecture,
+        "status": device.state.name(), "is_cpu": d.is_cpu, "software": d.software,
+        "memory_total_bytes": d.memory_bytes,
+        "memory_used_bytes": health.map(|h| h.memory_used_bytes),
+        "utilization_percent": health.and_then(|h| h.utilization_percent),
+        "temperature_celsius": health.and_then(|h| h.temperature_celsius),
+        "power_watts": health.and_then(|h| h.power_watts),
+        "running_jobs": device.jobs, "faults": device.faults, "restarts": device.host.restarts(),
+    })
+}
+
+/// `POST /devices/{device}/drain`: no new job goes there.
+pub async fn drain(request: HttpRequest, path: Path<String>, state: Data<AppState>) -> HttpResponse {
+    change(request, path, state, true).await
+}
+
+/// `POST /devices/{device}/resume`.
+pub async fn resume(request: HttpRequest, path: Path<String>, state: Data<AppState>) -> HttpResponse {
+    change(request, path, state, false).await
+}
+
+async fn change(
+    request: HttpRequest,
+    path: Path<String>,
+    state: Data<AppState>,
+    drain: bool,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&request);
+    let outcome = async {
+        caller_with(&state, &request, &mut exchange, ADMIN)?;
+        let missing =
+            || ApiError::new(ErrorCode::NotFound, "there is no such device; see GET /api/v1/devices");
+        let id: u32 = path.parse().map_err(|_| missing())?;
+        let shared = state.clone();
+        blocking(move || {
+            let pipeline = &shared.pipeline;
+            let known = if drain { pipeline.drain_device(id) } else { pipeline.resume_device(id) };
+            let devices = pipeline.devices();
+            let device = devices.iter().find(|d| known && d.host.descriptor().id == id);
+            device.map(shown).ok_or_else(missing)
+        })
+        .await?
+    }
+    .await;
+    match outcome {
+        Ok(device) => exchange.json(200, &device),
+        Err(e) => exchange.error(e),
+    }
+}
