@@ -25,17 +25,23 @@ KERNEL vector_pack(u32 first, u32 count, u32 step, u32 d, u32 width, u32 metric,
     #pragma unroll
     for (int j = 0; j < PER; j++) part[j] = 0.0;
     if (!left_out) {
-      #pragma unroll AHEAD
-      for (u32 c = 0; c < chunks; c++) {
-        const u32 k = c * 16u + lane * PER;
-        f64 v[PER];
-        load_row(v, x + k, whole);
+      for (u32 c = 0; c < chunks; c += AHEAD) {
+        f64 v[AHEAD][PER];
         #pragma unroll
-        for (int j = 0; j < PER; j++) {
-          if (write && metric == L2) v[j] -= centre[k + j];
-          if (write && metric != COSINE) v[j] *= scale;
-          some |= v[j] != 0.0;
-          part[j] = fma_f64(v[j], v[j], part[j]);
+        for (u32 b = 0; b < AHEAD; b++)               // all before the first is used, whatever is done with it
+          load_row(v[b], x + (c + b < chunks ? c + b : c) * 16u + lane * PER, whole);
+        #pragma unroll
+        for (u32 b = 0; b < AHEAD; b++) {
+          if (c + b >= chunks) break;
+          const u32 k = (c + b) * 16u + lane * PER;
+          #pragma unroll
+          for (int j = 0; j < PER; j++) {
+            f64 w = v[b][j];
+            if (write && metric == L2) w -= centre[k + j];
+            if (write && metric != COSINE) w *= scale;
+            some |= w != 0.0;
+            part[j] = fma_f64(w, w, part[j]);
+          }
         }
       }
       #pragma unroll
