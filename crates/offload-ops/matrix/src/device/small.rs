@@ -90,7 +90,17 @@ pub(crate) fn solutions<T: Real>(
     Ok(Solved { result: gpu.download(&result)?, norms: gpu.download(&norms)?, found })
 }
 
-/// The pivots, up to the first that is zero, and whether rows were permuted oddly.
+/// The pivots of a stack.
+pub(crate) struct Pivots<T> {
+    /// Of each matrix `n`, up to the first that is zero.
+    pub(crate) pivots: Vec<T>,
+    /// Whether its rows were permuted oddly.
+    pub(crate) odd: Vec<bool>,
+    /// What became of it.
+    pub(crate) found: Vec<Found>,
+}
+
+/// The pivots.
 ///
 /// # Errors
 /// When the device refuses.
@@ -99,10 +109,10 @@ pub(crate) fn pivots<T: Real>(
     n: usize,
     count: usize,
     a: &Buffer<T>,
-) -> Result<(Vec<T>, Vec<bool>, Vec<Found>), Failure> {
+) -> Result<Pivots<T>, Failure> {
     let (out, odds) = (gpu.zeros::<T>(n * count)?, gpu.zeros::<u32>(count)?);
     let info = gpu.zeros::<i32>(count)?;
     small_pivots::<T>(gpu, groups(count)?, n as u32, a, &out, &odds, &info)?;
     let odd = gpu.download(&odds)?.into_iter().map(|x| x == 1).collect();
-    Ok((gpu.download(&out)?, odd, found(gpu.download(&info)?)))
+    Ok(Pivots { pivots: gpu.download(&out)?, odd, found: found(gpu.download(&info)?) })
 }
