@@ -8,7 +8,7 @@ use offload_api::{DeviceChoice, ErrorCode, Priority, Tensor, Value};
 use offload_core::Registry;
 use offload_core::device::{DeviceHost, InProcess};
 use offload_devices::test_device::{Fault, Faults, TestDevice};
-use offload_pipeline::engine::Pipeline;
+use offload_pipeline::engine::{DeviceState, Pipeline};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
