@@ -62,6 +62,7 @@ impl Service {
             dispatch: DispatchConfig::default(),
             strategy: Strategy::CostBased,
             run: RunConfig {
+                auto_cpu_devices: false,
                 cpu_lanes: 1,
                 threads_per_lane: threads,
                 realtime_threads: 1,

@@ -118,6 +118,7 @@ impl World {
             dispatch: DispatchConfig::default(),
             strategy: Strategy::CostBased,
             run: RunConfig {
+                auto_cpu_devices: true,
                 cpu_lanes: 1,
                 threads_per_lane: 1,
                 realtime_threads: 1,

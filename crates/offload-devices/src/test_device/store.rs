@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 /// What a chunk holds when the system gives it.
 const GARBAGE: u8 = 0xa5;
-/// Bytes of a chunk; small, because each is written when it is made.
-const CHUNK_BYTES: u64 = 8 << 20;
+/// Bytes of a chunk: few and large ones leave the fewest pieces that are too small for anything.
+const CHUNK_BYTES: u64 = 64 << 20;
 
 pub(super) type Watch = Box<dyn FnMut(&TenantId, u64, u64) + Send>;
 

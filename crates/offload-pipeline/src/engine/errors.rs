@@ -4,6 +4,7 @@ use crate::dispatch::{NoExecutor, Refusal, Resource, Settlement};
 use crate::run::RunFailure;
 use offload_api::{ApiError, ErrorCode, Style};
 use offload_core::Failure;
+use offload_core::device::DeviceError;
 use serde_json::{Value as Json, json};
 
 /// When to try again after "all GPUs busy", as the published design has it.
@@ -84,6 +85,11 @@ pub(super) fn refusal(why: &Refusal, timeout_ms: u64) -> ApiError {
 pub(super) fn settlement(end: &Settlement, failure: Option<RunFailure>) -> ApiError {
     match (end, failure) {
         (Settlement::Refused(why), _) => refusal(why, 0),
+        // The job's bytes were free, and not in pieces of the sizes that it takes: nothing is wrong with the device.
+        (
+            Settlement::DeadLetter { .. },
+            Some(RunFailure::Failed(Failure::Fault(DeviceError::OutOfMemory { .. }))),
+        ) => refusal(&Refusal::NoExecutor(NoExecutor::NoGpu), 0),
         (Settlement::DeadLetter { attempts }, _) => {
             ApiError::new(ErrorCode::Internal, format!("the devices failed the job {attempts} times"))
         }

@@ -74,7 +74,10 @@ macro_rules! operation {
                 $cpu
             }
             fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record, Failure> {
-                let a = gpu.upload(numbers(&inputs))?;
+                let a = match &inputs.a {
+                    Some(a) => gpu.input("a", a)?,
+                    None => gpu.upload(&[])?,
+                };
                 let doubled: Vec<f64> = gpu.download(&a)?.iter().map(|x| x * 2.0).collect();
                 Ok(Record::new().with("result", Value::Tensor(Tensor::vector(doubled))))
             }

@@ -4,12 +4,14 @@
 mod made;
 
 use made::{Made, Outcomes, caller, config, request};
-use offload_api::{DeviceChoice, ErrorCode, Priority, Tensor, Value};
-use offload_core::Registry;
-use offload_core::device::{DeviceHost, InProcess};
+use offload_api::{DeviceChoice, ErrorCode, Priority, ResidentKey, Tensor, Value};
+use offload_core::device::{Device, DeviceHost, InProcess};
+use offload_core::{Registry, TenantId};
 use offload_devices::test_device::{Fault, Faults, TestDevice};
 use offload_pipeline::engine::{DeviceState, Pipeline};
+use offload_pipeline::settle::Outcome;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn pipeline(devices: Vec<Arc<dyn DeviceHost>>) -> Arc<Pipeline> {
@@ -119,25 +121,30 @@ fn host(device: &Arc<TestDevice>) -> Arc<dyn DeviceHost> {
     Arc::new(InProcess::new(Arc::clone(device) as Arc<dyn offload_core::device::Device>))
 }
 
-fn device_job(p: &Pipeline, choice: DeviceChoice) -> offload_pipeline::settle::Outcome {
+fn device_job(p: &Pipeline, choice: DeviceChoice) -> Outcome {
+    device_job_on(p, choice, Tensor::vector(vec![1.0, 2.5]))
+}
+
+fn device_job_on(p: &Pipeline, choice: DeviceChoice, a: Tensor) -> Outcome {
     let outcomes = Outcomes::default();
     let mut r = request(&caller("a"), Made::Double, 0.0);
-    r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(Tensor::vector(vec![1.0, 2.5]))));
+    r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(a)));
     r.options.device = choice;
     r.options.cache = Some(false);
     p.submit(r, outcomes.reply()).answered();
     outcomes.wait(1).remove(0)
 }
 
+fn right(outcome: &Outcome) {
+    let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
+    let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
+    assert_eq!(t.as_slice::<f64>(), Some(&[2.0, 5.0][..]));
+}
+
 #[test]
 fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
     let device = Arc::new(TestDevice::new(0, 1 << 20, Faults::none()));
     let p = pipeline(vec![host(&device)]);
-    let right = |outcome: &offload_pipeline::settle::Outcome| {
-        let answer = outcome.result.as_ref().unwrap_or_else(|e| panic!("{e:?}"));
-        let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
-        assert_eq!(t.as_slice::<f64>(), Some(&[2.0, 5.0][..]));
-    };
     let outcome = device_job(&p, DeviceChoice::Gpu);
     right(&outcome);
     assert_eq!(outcome.result.unwrap().device_id, Some(0));
@@ -174,6 +181,47 @@ fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
     device.restart();
     until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
     assert_eq!(device_job(&p, DeviceChoice::Gpu).result.unwrap().device_id, Some(0));
+}
+
+#[test]
+fn inputs_stay_on_the_device_between_jobs_and_never_past_a_restart() {
+    let (faults, uploads) = (Faults::none(), Arc::new(AtomicUsize::new(0)));
+    let count = |faults: &Faults| {
+        let uploads = Arc::clone(&uploads);
+        faults.replace(move |_, name| {
+            uploads.fetch_add(usize::from(name == "upload"), Ordering::SeqCst);
+            None
+        });
+    };
+    let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));
+    let host = Arc::new(InProcess::with_residents(Arc::clone(&device) as Arc<dyn Device>, 1 << 10));
+    let p = pipeline(vec![Arc::clone(&host) as Arc<dyn DeviceHost>]);
+    let (key, tenant) = (ResidentKey(5), TenantId::new("a"));
+    let job = || device_job_on(&p, DeviceChoice::Gpu, Tensor::vector(vec![1.0, 2.5]).with_resident(key));
+    let kept = || (host.residents().holds(&tenant, key), host.residents().used_bytes());
+    let uploaded = || uploads.swap(0, Ordering::SeqCst);
+    count(&faults);
+    right(&job());
+    right(&job());
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+
+    // A loss that a job noticed.
+    faults.replace(|_, name| (name == "download").then_some(Fault::Lost));
+    assert!(job().result.is_err());
+    assert_eq!(kept(), (false, 0), "the device's memory is gone");
+    until("the device is out", || p.devices().iter().all(|d| d.state != DeviceState::Up));
+    count(&faults);
+    device.restart();
+    until("the device is back", || p.devices().iter().all(|d| d.state == DeviceState::Up));
+    right(&job());
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
+
+    // One that nobody noticed.
+    device.restart();
+    let outcome = job();
+    right(&outcome);
+    assert_eq!(outcome.result.unwrap().device_id, Some(0));
+    assert_eq!((uploaded(), kept(), device.used_and_peak_bytes().0), (1, (true, 16), 16));
 }
 
 #[test]

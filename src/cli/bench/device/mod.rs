@@ -73,16 +73,12 @@ pub fn run(flags: &Flags, only: &[String], json: Option<&Path>) -> Result<ExitCo
     let options = flags.choice.options();
     let found = flags.choice.find(&options)?;
     print(&found);
-    let Some(device) = found.devices.first() else {
-        return Err("there is no gpu; nothing was measured".into());
-    };
-    // Half is for what stays between runs, the rest for what a run takes.
-    let mut session = Session::new(&device.selector, &options, device.descriptor.memory_bytes / 2)?;
+    let device = found.devices.first();
     let mut document = json!({
         "kind": "ours", "version": env!("CARGO_PKG_VERSION"),
         "profile": if cfg!(debug_assertions) { "release" } else { "dist" },
         "date": today(), "scale": if flags.scale == Scale::Full { "full" } else { "small" },
-        "complete": false, "selector": device.selector, "descriptor": device.descriptor,
+        "complete": false, "selector": device.map(|d| &d.selector), "descriptor": device.map(|d| &d.descriptor),
         "ceilings": null, "works": all.iter().map(pending).collect::<Json>(),
     });
     let path = json.map(PathBuf::from);
@@ -90,7 +86,11 @@ pub fn run(flags: &Flags, only: &[String], json: Option<&Path>) -> Result<ExitCo
         Some(path) => std::fs::write(path, format!("{document:#}\n")),
         None => Ok(()),
     };
+    // Before anything runs: the peers read from it what there is to do.
     write(&document)?;
+    let device = device.ok_or("there is no gpu; nothing was measured")?;
+    // Half is for what stays between runs, the rest for what a run takes.
+    let mut session = Session::new(&device.selector, &options, device.descriptor.memory_bytes / 2)?;
     let ceilings = ceilings::measure(&session, flags.scale, &watch)?;
     ceilings.print();
     document["ceilings"] = ceilings.json();

@@ -2,6 +2,7 @@
 
 use super::Inputs;
 use super::cpu::{Scaled, outputs};
+use crate::device::small::{self, Found};
 use crate::device::{factor, inputs};
 use crate::kernel::lu::overflow;
 use crate::kernel::real::{Real, by_dtype, elements};
@@ -17,6 +18,7 @@ pub(super) fn bytes(s: Stack, size: u64) -> u64 {
         .saturating_add(factor::diagonals_elements(s.rows, s.count()))
         .saturating_mul(size)
         .saturating_add(factor::lu_bytes(s.rows, s.count()))
+        .saturating_add(small::bytes(s.count()))
 }
 
 pub(super) fn run(inputs: &Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -32,10 +34,20 @@ fn determinants<T: Real>(inputs: &Inputs, s: Stack, gpu: &mut Gpu<'_>) -> Result
     let seen = inputs::look(elements::<T>(&inputs.a, "a")?, s, inputs::Part::Whole).begin()?;
     let count = seen.sound;
     let rows = gpu.input::<T>("a", &inputs.a)?;
-    let columns = gpu.zeros::<T>(n * n * count)?;
-    factor::transpose(gpu, (n, n), count, (&rows, 0), (&columns, 0))?;
-    let lu = factor::lu(gpu, n, count, columns)?;
-    let (pivots, odd) = (lu.diagonals(gpu, count)?, lu.odd(gpu)?);
+    let (pivots, odd) = if small::takes::<T>(gpu, n, count)? {
+        let (mut pivots, odd, found) = small::pivots(gpu, n, count, &rows)?;
+        for (pivots, found) in pivots.chunks_mut(n).zip(found) {
+            if let Found::ZeroPivot(k) = found {
+                pivots[k] = T::default();
+            }
+        }
+        (pivots, odd)
+    } else {
+        let columns = gpu.zeros::<T>(n * n * count)?;
+        factor::transpose(gpu, (n, n), count, (&rows, 0), (&columns, 0))?;
+        let lu = factor::lu(gpu, n, count, columns)?;
+        (lu.diagonals(gpu, count)?, lu.odd(gpu)?)
+    };
     let mut found = Vec::with_capacity(count);
     for (i, pivots) in pivots.chunks(n).enumerate() {
         // The first pivot that is not a number to divide by decides, as behind it nothing means anything.

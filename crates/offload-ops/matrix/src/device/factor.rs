@@ -1,12 +1,28 @@
-//! Factorisations of matrices that lie on the device by columns, one after another, in place: the vendor's, where its
-//! library is loaded.
+//! Factorisations of matrices that lie on the device by columns, one after another, in place: the vendor's where its
+//! library is loaded and a call for each matrix pays, else those of our own kernels.
 
+use super::kernels::{self, matrix_transpose};
+use super::own::{self, Panels, compiles};
+use super::rotations::{self, Singular};
 use crate::kernel::real::Real;
 use offload_core::Failure;
 use offload_core::device::{Buffer, DeviceError, Gemm, Gpu, Solver};
 
 /// From so many matrices on, and up to this extent, the vendor's calls over a whole stack are quicker than a call each.
 const BATCHED: (usize, usize) = (8, 256);
+
+/// From so many matrices on, and up to these extents of panels and of spectra, one start of our own kernels over the stack
+/// is quicker than a call of the vendor's for each.
+const OWN: (usize, usize, usize) = (8, 128, rotations::WHOLE);
+
+/// Whether our own kernels are to do this: there is no other way, or they are preferred and there is a compiler.
+fn is_own<T: Real>(
+    gpu: &mut Gpu<'_>,
+    preferred: bool,
+    text: &'static offload_core::device::KernelText,
+) -> Result<bool, Failure> {
+    Ok(gpu.solver()?.is_none() || (preferred && compiles::<T>(gpu, text)?))
+}
 
 fn is_double<T>() -> bool {
     size_of::<T>() == 8
@@ -31,6 +47,11 @@ pub(crate) fn transpose<T: Real>(
     from: (&Buffer<T>, usize),
     to: (&Buffer<T>, usize),
 ) -> Result<(), Failure> {
+    if compiles::<T>(gpu, &kernels::TRANSPOSE)? {
+        let tiles = rotations::tiles((rows, columns), count);
+        let (r, c) = (rows as u32, columns as u32);
+        return matrix_transpose::<T>(gpu, tiles, r, c, from.0, from.1 as u64, to.0, to.1 as u64);
+    }
     let (from, to) = (from.0.at(from.1), to.0.at(to.1));
     Ok(library(gpu)?.transpose(is_double::<T>(), rows, columns, count, from, to)?)
 }
@@ -42,6 +63,7 @@ pub(crate) struct Lu<T> {
     n: usize,
     pivots: Buffer<i32>,
     info: Buffer<i32>,
+    own: bool,
 }
 
 /// Bytes that [`lu`] takes.
@@ -62,14 +84,17 @@ pub(crate) fn lu<T: Real>(
     let pivots = gpu.zeros::<i32>(n * count)?;
     let info = gpu.zeros::<i32>(count)?;
     let double = is_double::<T>();
-    if is_batched(n, count) {
+    let own = is_own::<T>(gpu, false, &kernels::LU)?;
+    if own {
+        own::lu(gpu, n, count, &factors, &pivots, &info)?;
+    } else if is_batched(n, count) {
         library(gpu)?.getrf_batched(double, n, count, factors.at(0), pivots.at(0), info.at(0))?;
     } else {
         for i in 0..count {
             library(gpu)?.getrf(double, n, factors.at(i * n * n), pivots.at(i * n), info.at(i))?;
         }
     }
-    Ok(Lu { factors, n, pivots, info })
+    Ok(Lu { factors, n, pivots, info, own })
 }
 
 fn is_batched(n: usize, count: usize) -> bool {
@@ -108,6 +133,10 @@ impl<T: Real> Lu<T> {
         (x, at): (&Buffer<T>, usize),
     ) -> Result<(), Failure> {
         let n = self.n;
+        if self.own {
+            let (factors, pivots) = ((&self.factors, index * n * n), (&self.pivots, index * n));
+            return own::lu_solve(gpu, (n, 1), transposed, factors, pivots, columns, (x, at));
+        }
         let (a, pivots) = (self.factors.at(index * n * n), self.pivots.at(index * n));
         Ok(library(gpu)?.getrs(is_double::<T>(), transposed, n, columns, a, pivots, x.at(at))?)
     }
@@ -118,6 +147,13 @@ impl<T: Real> Lu<T> {
     /// When the device refuses.
     pub(crate) fn invert(&self, gpu: &mut Gpu<'_>, count: usize) -> Result<Buffer<T>, Failure> {
         let n = self.n;
+        if self.own {
+            let to = gpu.zeros::<T>(n * n * count)?;
+            own::identity(gpu, (n, n), count, &to)?;
+            let (factors, pivots) = ((&self.factors, 0), (&self.pivots, 0));
+            own::lu_solve(gpu, (n, count), false, factors, pivots, n, (&to, 0))?;
+            return Ok(to);
+        }
         if is_batched(n, count) {
             let to = gpu.zeros::<T>(n * n * count)?;
             let double = is_double::<T>();
@@ -198,63 +234,96 @@ pub(crate) fn cholesky<T: Real>(
     a: &Buffer<T>,
 ) -> Result<Vec<Option<usize>>, Failure> {
     let info = gpu.zeros::<i32>(count)?;
-    for i in 0..count {
-        library(gpu)?.potrf(is_double::<T>(), false, n, a.at(i * n * n), info.at(i))?;
+    if is_own::<T>(gpu, count >= OWN.0 && n <= OWN.1, &kernels::CHOLESKY)? {
+        own::cholesky(gpu, n, count, a, &info)?;
+    } else {
+        for i in 0..count {
+            library(gpu)?.potrf(is_double::<T>(), false, n, a.at(i * n * n), info.at(i))?;
+        }
     }
     Ok(gpu.download(&info)?.into_iter().map(|i| usize::try_from(i - 1).ok()).collect())
 }
 
-/// Householder reflections of one `m × n` matrix at a time.
+/// Householder reflections of `count` matrices of `m × n`.
 pub(crate) struct Reflections<T> {
+    extents: (usize, usize),
+    count: usize,
     tau: Buffer<T>,
     info: Buffer<i32>,
+    panels: Option<Panels<T>>,
 }
 
-/// Bytes that [`Reflections`] take.
-pub(crate) fn reflections_bytes(m: usize, n: usize, size: u64) -> u64 {
-    m.min(n) as u64 * size + 4
+/// Elements that [`Reflections`] take where `Q` gets up to `widest` columns.
+pub(crate) fn reflections_elements(m: usize, n: usize, widest: usize, count: usize) -> u64 {
+    own::panels_elements(m, n, widest.max(n), count) + (m.min(n) as u64 + 1).saturating_mul(count as u64)
 }
 
 impl<T: Real> Reflections<T> {
-    /// Room for those of an `m × n` matrix.
+    /// Room for those of matrices whose `Q` gets up to `widest` columns.
     ///
     /// # Errors
     /// When the device refuses.
-    pub(crate) fn room(gpu: &mut Gpu<'_>, m: usize, n: usize) -> Result<Self, Failure> {
-        Ok(Reflections { tau: gpu.zeros(m.min(n))?, info: gpu.zeros(1)? })
-    }
-
-    /// Factors the `m × n` matrix at `at`: `R` above, reflectors below.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    pub(crate) fn factor(
-        &self,
+    pub(crate) fn room(
         gpu: &mut Gpu<'_>,
         (m, n): (usize, usize),
-        (a, at): (&Buffer<T>, usize),
-    ) -> Result<(), Failure> {
-        let (a, tau, info) = (a.at(at), self.tau.at(0), self.info.at(0));
-        Ok(library(gpu)?.geqrf(is_double::<T>(), m, n, a, tau, info)?)
+        widest: usize,
+        count: usize,
+    ) -> Result<Self, Failure> {
+        let preferred = count >= OWN.0 && m.max(n) <= OWN.1;
+        let own = is_own::<T>(gpu, preferred, &kernels::QR)?;
+        let panels = if own { Some(Panels::room(gpu, (m, n), widest.max(n), count)?) } else { None };
+        let (tau, info) = (gpu.zeros(m.min(n) * count)?, gpu.zeros(1)?);
+        Ok(Reflections { extents: (m, n), count, tau, info, panels })
     }
 
-    /// Writes the first `n` columns of `Q` over the `k` reflectors at `at`.
+    /// Factors the matrices: `R` above, reflectors below.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) fn factor(&self, gpu: &mut Gpu<'_>, a: &Buffer<T>) -> Result<(), Failure> {
+        let (m, n) = self.extents;
+        if let Some(panels) = &self.panels {
+            return panels.factor(gpu, (m, n), self.count, a, &self.tau);
+        }
+        for i in 0..self.count {
+            let (a, tau, info) = (a.at(i * m * n), self.tau.at(i * m.min(n)), self.info.at(0));
+            library(gpu)?.geqrf(is_double::<T>(), m, n, a, tau, info)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the first `columns` columns of each `Q`, at least `min(m, n)`, from the reflectors in `a`.
     ///
     /// # Errors
     /// When the device refuses.
     pub(crate) fn write(
         &self,
         gpu: &mut Gpu<'_>,
-        (m, n, k): (usize, usize, usize),
-        (a, at): (&Buffer<T>, usize),
+        columns: usize,
+        a: &Buffer<T>,
+        q: &Buffer<T>,
     ) -> Result<(), Failure> {
-        let (a, tau, info) = (a.at(at), self.tau.at(0), self.info.at(0));
-        Ok(library(gpu)?.orgqr(is_double::<T>(), m, n, k, a, tau, info)?)
+        let (m, n) = self.extents;
+        let size = m.min(n);
+        if let Some(panels) = &self.panels {
+            return panels.write(gpu, (m, n), columns, self.count, a, q);
+        }
+        for i in 0..self.count {
+            gpu.copy((a, i * m * n), (q, i * m * columns), m * size)?;
+            let (q, tau, info) = (q.at(i * m * columns), self.tau.at(i * size), self.info.at(0));
+            library(gpu)?.orgqr(is_double::<T>(), m, columns, size, q, tau, info)?;
+        }
+        Ok(())
     }
 }
 
-/// Eigenvalues, ascending, into `values`; with `vectors` the symmetric matrices, whose lower triangles are read, become
-/// their eigenvectors, one a column. For each matrix, whether that converged.
+/// Elements that [`symmetric`] takes.
+pub(crate) fn symmetric_elements(n: usize, count: usize) -> u64 {
+    rotations::symmetric_elements(n, count)
+}
+
+/// Eigenvalues, ascending; with `vectors` the symmetric matrices, whose lower triangles are read, become their
+/// eigenvectors, one a column. For each matrix, whether that converged.
 ///
 /// # Errors
 /// When the device refuses.
@@ -264,25 +333,35 @@ pub(crate) fn symmetric<T: Real>(
     count: usize,
     vectors: bool,
     a: &Buffer<T>,
-    values: &Buffer<T>,
-) -> Result<Vec<bool>, Failure> {
-    let info = gpu.zeros::<i32>(count)?;
+) -> Result<(Vec<T>, Vec<bool>), Failure> {
+    if is_own::<T>(gpu, count >= OWN.0 && n <= OWN.2, &kernels::JACOBI)? {
+        return rotations::symmetric(gpu, n, count, vectors, a);
+    }
+    let (values, info) = (gpu.zeros::<T>(n * count)?, gpu.zeros::<i32>(count)?);
     for i in 0..count {
         let (a, values, info) = (a.at(i * n * n), values.at(i * n), info.at(i));
         library(gpu)?.syevd(is_double::<T>(), vectors, n, a, values, info)?;
     }
-    Ok(gpu.download(&info)?.into_iter().map(|i| i == 0).collect())
+    let converged = gpu.download(&info)?.into_iter().map(|i| i == 0).collect();
+    Ok((gpu.download(&values)?, converged))
 }
 
-/// What [`singular`] computes of an `m × n` matrix, `m ≥ n`.
+/// What [`singular`] computes of `count` matrices of `m × n`, `m ≥ n`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     /// Rows.
     pub(crate) m: usize,
     /// Columns.
     pub(crate) n: usize,
+    /// How many.
+    pub(crate) count: usize,
     /// Columns of `u`; 0 for no vectors, otherwise `n` or `m`.
     pub(crate) u_columns: usize,
+}
+
+/// Elements that [`singular`] takes.
+pub(crate) fn singular_elements(w: Wanted) -> u64 {
+    rotations::singular_elements(w.m, w.n, w.u_columns, w.count)
 }
 
 /// Singular values, descending, of matrices that are lost; `u` and `vt` by columns. For each matrix, whether that
@@ -293,19 +372,22 @@ pub(crate) struct Wanted {
 pub(crate) fn singular<T: Real>(
     gpu: &mut Gpu<'_>,
     w: Wanted,
-    count: usize,
     a: &Buffer<T>,
-    values: &Buffer<T>,
     (u, vt): (&Buffer<T>, &Buffer<T>),
-) -> Result<Vec<bool>, Failure> {
-    let (m, n) = (w.m, w.n);
-    let info = gpu.zeros::<i32>(count)?;
+) -> Result<(Vec<T>, Vec<bool>), Failure> {
+    let (m, n, count) = (w.m, w.n, w.count);
     let (vectors, full) = (w.u_columns > 0, w.u_columns > n);
+    if is_own::<T>(gpu, count >= OWN.0 && n <= OWN.2, &kernels::JACOBI)? {
+        let vectors = vectors.then_some((u, w.u_columns, vt));
+        return rotations::singular(gpu, Singular { m, n, count, a, vectors });
+    }
+    let (values, info) = (gpu.zeros::<T>(n * count)?, gpu.zeros::<i32>(count)?);
     for i in 0..count {
         let vt_at = if vectors { i * n * n } else { 0 };
-        let places = (a.at(i * m * n), values.at(i * n), u.at(i * m * w.u_columns), vt.at(vt_at));
-        let (a, values, u, vt) = places;
-        library(gpu)?.gesvd(is_double::<T>(), vectors, full, m, n, a, values, u, vt, info.at(i))?;
+        let (u, vt) = (u.at(i * m * w.u_columns), vt.at(vt_at));
+        let (a, values, info) = (a.at(i * m * n), values.at(i * n), info.at(i));
+        library(gpu)?.gesvd(is_double::<T>(), vectors, full, m, n, a, values, u, vt, info)?;
     }
-    Ok(gpu.download(&info)?.into_iter().map(|i| i == 0).collect())
+    let converged = gpu.download(&info)?.into_iter().map(|i| i == 0).collect();
+    Ok((gpu.download(&values)?, converged))
 }

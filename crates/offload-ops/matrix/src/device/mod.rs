@@ -6,3 +6,7 @@
 pub(crate) mod estimate;
 pub(crate) mod factor;
 pub(crate) mod inputs;
+pub(crate) mod kernels;
+mod own;
+mod rotations;
+pub(crate) mod small;

@@ -15,7 +15,11 @@ use offload_core::device::{DeviceError, Gpu};
 pub(super) fn bytes(s: Stack, vectors: bool, size: u64) -> u64 {
     let (n, count) = (s.rows as u64, s.count() as u64);
     let matrices = if vectors { 3 } else { 2 };
-    (n * n * matrices + n).saturating_mul(count).saturating_mul(size).saturating_add(4 * count)
+    (n * n * matrices + n)
+        .saturating_mul(count)
+        .saturating_add(factor::symmetric_elements(s.rows, s.count()))
+        .saturating_mul(size)
+        .saturating_add(4 * count)
 }
 
 pub(super) fn run(inputs: &Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -50,12 +54,10 @@ fn spectrum<T: Real>(
     // The library reads the lower triangle by columns.
     let columns = gpu.zeros::<T>(n * n * count)?;
     factor::transpose(gpu, (n, n), count, (&rows, 0), (&columns, 0))?;
-    let values = gpu.zeros::<T>(n * count)?;
-    let converged = factor::symmetric(gpu, n, count, inputs.vectors, &columns, &values)?;
+    let (mut values, converged) = factor::symmetric(gpu, n, count, inputs.vectors, &columns)?;
     if let Some(i) = converged.iter().position(|c| !c) {
         return Err(if s.batch.is_some() { name_matrix(no_convergence(), i) } else { no_convergence() });
     }
-    let mut values = gpu.download(&values)?;
     for (values, scale) in values.chunks_mut(n).zip(&seen.scales) {
         scale.undo(values);
     }

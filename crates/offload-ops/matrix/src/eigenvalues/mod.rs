@@ -15,7 +15,7 @@ mod vectors;
 use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::Gpu;
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::choice! {
@@ -124,6 +124,10 @@ impl Operation for Eigenvalues {
 
     fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::device::kernels::OF_SPECTRA
     }
 
     fn cases() -> Vec<Case> {

@@ -35,7 +35,11 @@ pub(super) fn run(inputs: &Inputs, ctx: &Context) -> Result<Record<Tensor>, Fail
     })
 }
 
-fn inverse<T: Real>(a: &[T], n: usize, to: &mut [T], run: &Run<'_>) -> Result<f64, Failure> {
+/// Writes the inverse of a matrix; gives its reciprocal condition.
+///
+/// # Errors
+/// `not_finite`, `singular`; when the job is to stop.
+pub(super) fn inverse<T: Real>(a: &[T], n: usize, to: &mut [T], run: &Run<'_>) -> Result<f64, Failure> {
     if n == 0 {
         return Ok(1.0);
     }

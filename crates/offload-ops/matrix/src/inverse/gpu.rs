@@ -2,10 +2,12 @@
 
 use super::Inputs;
 use super::cpu::out_of_range;
+use crate::device::small::{self, Found};
 use crate::device::{factor, inputs};
 use crate::kernel::lu::{overflow, singular};
 use crate::kernel::need::tensor;
 use crate::kernel::real::{Real, by_dtype, elements, one_norm, reciprocal_condition};
+use crate::kernel::run::Run;
 use crate::kernel::stack::{Stack, name_matrix};
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
@@ -16,8 +18,10 @@ pub(super) fn bytes(s: Stack, size: u64) -> u64 {
     let all = (s.len() as u64).saturating_mul(s.count() as u64);
     all.saturating_mul(3)
         .saturating_add(factor::inverse_elements(s.rows, s.count()))
+        .saturating_add(2 * s.count() as u64)
         .saturating_mul(size)
         .saturating_add(factor::lu_bytes(s.rows, s.count()))
+        .saturating_add(small::bytes(s.count()))
 }
 
 pub(super) fn run(inputs: &Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -38,6 +42,9 @@ fn invert<T: Real>(
     gpu: &mut Gpu<'_>,
 ) -> Result<(Vec<T>, Vec<T>), Failure> {
     let n = s.rows;
+    if small::takes::<T>(gpu, n, s.count())? {
+        return invert_small(inputs, a, s, gpu);
+    }
     let seen = inputs::look(a, s, inputs::Part::Whole).begin()?;
     let count = seen.sound;
     let rows = gpu.input::<T>("a", &inputs.a)?;
@@ -65,4 +72,30 @@ fn invert<T: Real>(
     }
     seen.end()?;
     Ok((result, rcond))
+}
+
+fn invert_small<T: Real>(
+    inputs: &Inputs,
+    a: &[T],
+    s: Stack,
+    gpu: &mut Gpu<'_>,
+) -> Result<(Vec<T>, Vec<T>), Failure> {
+    let rows = gpu.input::<T>("a", &inputs.a)?;
+    let solved = small::inverses(gpu, s.rows, s.count(), &rows)?;
+    let mut rcond = Vec::with_capacity(s.count());
+    for (i, norms) in solved.norms.chunks(2).enumerate() {
+        let [norm, inverse_norm] = [norms[0], norms[1]].map(|x| x.wide());
+        if solved.found[i] != Found::Factors || !inverse_norm.is_finite() {
+            // The CPU says what is wrong with it, to the same details as ever; or, of an inverse whose norm alone is
+            // beyond the range, that nothing is.
+            let each = s.len();
+            let mut to = vec![T::default(); each];
+            let run = Run::alone(gpu.context(), i, s.count(), 0.0);
+            let found = super::cpu::inverse(&a[i * each..(i + 1) * each], s.rows, &mut to, &run);
+            rcond.push(T::narrow(found.map_err(|e| name_matrix(e, i))?));
+            continue;
+        }
+        rcond.push(T::narrow(reciprocal_condition(norm, inverse_norm)));
+    }
+    Ok((solved.result, rcond))
 }

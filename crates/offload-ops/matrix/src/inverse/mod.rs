@@ -8,7 +8,7 @@ use crate::kernel::lu;
 use crate::kernel::need::{Need, on_device};
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::Gpu;
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.inverse`.
@@ -74,6 +74,10 @@ impl Operation for Inverse {
 
     fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::device::kernels::OF_LU
     }
 
     fn cases() -> Vec<Case> {

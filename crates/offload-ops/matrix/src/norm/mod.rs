@@ -8,7 +8,7 @@ use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::stack::Stack;
 use crate::svd::{spectral_limit, values_work, values_workspace};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::Gpu;
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
 offload_core::choice! {
@@ -103,6 +103,10 @@ impl Operation for Norm {
 
     fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

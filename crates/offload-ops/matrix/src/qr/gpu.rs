@@ -10,16 +10,14 @@ use offload_api::{Record, Tensor};
 use offload_core::Failure;
 use offload_core::device::Gpu;
 
-/// Bytes of a stack: as it came, `q` and the whole of `r`, and of one matrix its factors and its `q` by columns.
+/// Bytes of a stack: as it came, by columns, the whole of `r`, `q` by columns and by rows, and the reflections.
 pub(super) fn bytes(s: Stack, k: usize, size: u64) -> u64 {
     let q = s.rows as u64 * k as u64;
-    (s.len() as u64)
-        .saturating_mul(2)
-        .saturating_add(q)
+    (3 * s.len() as u64 + 2 * q)
         .saturating_mul(s.count() as u64)
-        .saturating_add(s.len() as u64 + q)
+        .saturating_add(factor::reflections_elements(s.rows, s.columns, k, s.count()))
         .saturating_mul(size)
-        .saturating_add(factor::reflections_bytes(s.rows, s.columns, size))
+        .saturating_add(4)
 }
 
 pub(super) fn run(inputs: &Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -44,18 +42,15 @@ fn factors<T: Real>(
     let seen = look(a, s, Part::Whole).begin()?;
     let count = seen.sound;
     let rows = bring(gpu, "a", &inputs.a, a, s.len(), &seen.scales)?;
-    let (all_q, all_r) = (gpu.zeros::<T>(m * k * count)?, gpu.zeros::<T>(m * n * count)?);
-    let (columns, q) = (gpu.zeros::<T>(m * n)?, gpu.zeros::<T>(m * k)?);
-    let reflections = Reflections::room(gpu, m, n)?;
-    for i in 0..count {
-        factor::transpose(gpu, (m, n), 1, (&rows, i * m * n), (&columns, 0))?;
-        reflections.factor(gpu, (m, n), (&columns, 0))?;
-        factor::transpose(gpu, (n, m), 1, (&columns, 0), (&all_r, i * m * n))?;
-        gpu.copy((&columns, 0), (&q, 0), m * size)?;
-        reflections.write(gpu, (m, k, size), (&q, 0))?;
-        factor::transpose(gpu, (k, m), 1, (&q, 0), (&all_q, i * m * k))?;
-        gpu.context().block(i + 1, count)?;
-    }
+    let columns = gpu.zeros::<T>(m * n * count)?;
+    factor::transpose(gpu, (m, n), count, (&rows, 0), (&columns, 0))?;
+    let reflections = Reflections::room(gpu, (m, n), k, count)?;
+    reflections.factor(gpu, &columns)?;
+    let all_r = gpu.zeros::<T>(m * n * count)?;
+    factor::transpose(gpu, (n, m), count, (&columns, 0), (&all_r, 0))?;
+    let (q, all_q) = (gpu.zeros::<T>(m * k * count)?, gpu.zeros::<T>(m * k * count)?);
+    reflections.write(gpu, k, &columns, &q)?;
+    factor::transpose(gpu, (k, m), count, (&q, 0), (&all_q, 0))?;
     let mut q = gpu.download(&all_q)?;
     let mut r = Vec::with_capacity(k * n * count);
     for (i, (q, scale)) in q.chunks_mut(m * k).zip(&seen.scales).enumerate() {

@@ -8,7 +8,7 @@ use crate::kernel::need::{Need, on_device, workspace};
 use crate::kernel::qr;
 use crate::kernel::stack::Stack;
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::Gpu;
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 offload_core::inputs! {
     /// Inputs of `matrix.qr`.
@@ -82,6 +82,10 @@ impl Operation for Qr {
 
     fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::device::kernels::OF_QR
     }
 
     fn cases() -> Vec<Case> {

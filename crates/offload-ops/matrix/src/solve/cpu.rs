@@ -48,6 +48,14 @@ pub(super) fn run(inputs: &Inputs, ctx: &Context) -> Result<Record<Tensor>, Fail
     })
 }
 
+/// The reciprocal condition of a matrix.
+///
+/// # Errors
+/// `not_finite`, `singular`; when the job is to stop.
+pub(super) fn condition<T: Real>(a: &[T], n: usize, run: &Run<'_>) -> Result<f64, Failure> {
+    Ok(Factored::of(a, n, run)?.rcond)
+}
+
 struct Factored<T> {
     lu: Lu<T>,
     rcond: f64,

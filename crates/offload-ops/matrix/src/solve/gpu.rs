@@ -3,10 +3,12 @@
 use super::{Extents, Inputs};
 use crate::device::estimate::{InverseNorm, MOST_SOLUTIONS};
 use crate::device::factor::{self, Lu};
+use crate::device::small::{self, Found};
 use crate::device::inputs::{Part, Seen, look};
 use crate::kernel::lu::{overflow, singular};
 use crate::kernel::need::tensor;
 use crate::kernel::real::{Real, by_dtype, elements, one_norm, reciprocal_condition};
+use crate::kernel::run::Run;
 use crate::kernel::stack::{Stack, name_matrix};
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
@@ -23,8 +25,10 @@ pub(super) fn bytes(e: Extents, size: u64) -> u64 {
     matrices
         .saturating_add(sides)
         .saturating_add(vectors)
+        .saturating_add(2 * factored)
         .saturating_mul(size)
         .saturating_add(factor::lu_bytes(e.n, factored as usize))
+        .saturating_add(small::bytes(factored as usize))
 }
 
 pub(super) fn run(inputs: &Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -48,6 +52,9 @@ fn solve<T: Real>(inputs: &Inputs, e: Extents, gpu: &mut Gpu<'_>) -> Result<(Vec
         sides.failure = Some(name_matrix(failure, 0));
     }
     let factored = matrices.sound;
+    if e.own.0 && small::takes::<T>(gpu, n, factored)? {
+        return solve_small(inputs, e, gpu, (&matrices, &sides));
+    }
     let rows = gpu.input::<T>("a", &inputs.a)?;
     let columns = gpu.zeros::<T>(n * n * factored)?;
     factor::transpose(gpu, (n, n), factored, (&rows, 0), (&columns, 0))?;
@@ -79,6 +86,39 @@ fn solve<T: Real>(inputs: &Inputs, e: Extents, gpu: &mut Gpu<'_>) -> Result<(Vec
         rcond.resize(count, rcond.first().copied().unwrap_or(T::ONE));
     }
     Ok((x, rcond))
+}
+
+/// Every system has a matrix of its own, and they are small.
+fn solve_small<T: Real>(
+    inputs: &Inputs,
+    e: Extents,
+    gpu: &mut Gpu<'_>,
+    (matrices, sides): (&Seen, &Seen),
+) -> Result<(Vec<T>, Vec<T>), Failure> {
+    let (n, k, factored) = (e.n, e.k, matrices.sound);
+    let a = gpu.input::<T>("a", &inputs.a)?;
+    let b = gpu.input::<T>("b", &inputs.b)?;
+    let solved = small::solutions(gpu, (n, k), factored, &a, (&b, e.own.1))?;
+    let tried = if sides.failure.is_some() { sides.sound + 1 } else { factored };
+    for (i, found) in solved.found.iter().enumerate().take(tried) {
+        if let Found::ZeroPivot(k) = found {
+            return Err(name_matrix(singular(*k), i));
+        }
+    }
+    first_failure(e, matrices, sides)?;
+    let mut rcond = Vec::with_capacity(factored);
+    for (i, norms) in solved.norms.chunks(2).enumerate() {
+        let [norm, inverse_norm] = [norms[0], norms[1]].map(|x| x.wide());
+        if !norm.is_finite() || !inverse_norm.is_finite() {
+            // Beyond the range, which may be that of the factors: the CPU knows.
+            let a = &elements::<T>(&inputs.a, "a")?[i * n * n..(i + 1) * n * n];
+            let run = Run::alone(gpu.context(), i, factored, 0.0);
+            rcond.push(T::narrow(super::cpu::condition(a, n, &run).map_err(|e| name_matrix(e, i))?));
+            continue;
+        }
+        rcond.push(T::narrow(reciprocal_condition(norm, inverse_norm)));
+    }
+    Ok((solved.result, rcond))
 }
 
 /// Whether every system has finite entries on both sides.

@@ -15,18 +15,29 @@ use offload_core::device::{Buffer, Gemm, Gpu};
 pub(super) fn bytes(e: Extents, size: u64) -> u64 {
     let (m, n, count) = (e.stack.rows as u64, e.stack.columns as u64, e.stack.count() as u64);
     let (long, short) = (m.max(n), m.min(n));
+    let given = m.saturating_mul(n).saturating_mul(count);
     let elements = if e.method == Method::Randomised {
-        let (l, k) = (e.sample() as u64, e.values as u64);
-        let results = (k * (m + n + 1)).saturating_mul(count);
-        // The sample, both bases, one of them twice as it is decomposed, the small factors, one side turned.
-        results
-            .saturating_add(m.saturating_mul(n).saturating_mul(count))
-            .saturating_add(l * (3 * long + 4 * short + 4 * l + 2))
+        let (l, k) = (e.sample(), e.values as u64);
+        let w = Wanted { m: short as usize, n: l, count: 1, u_columns: l };
+        let long_side = factor::reflections_elements(long as usize, l, l, 1);
+        let short_side = factor::reflections_elements(short as usize, l, l, 1);
+        // The sample, both bases before and after, left and right vectors of the small factor, both sides' results.
+        let l = l as u64;
+        (l * (2 * long + 4 * short + 2 * l) + k * (long + m))
+            .saturating_add(long_side)
+            .saturating_add(short_side)
+            .saturating_add(factor::singular_elements(w).saturating_mul(count))
     } else {
-        let each = 2 * m * n + short + 2 * long * u_columns(e) as u64 + 2 * short * short;
-        each.saturating_mul(count)
+        let columns = u_columns(e) as u64;
+        let each = m * n + short + 2 * long * columns + 2 * short * short;
+        each.saturating_mul(count).saturating_add(factor::singular_elements(wanted(e, e.stack.count())))
     };
-    elements.saturating_mul(size).saturating_add(4 * count + 64)
+    given.saturating_add(elements).saturating_mul(size).saturating_add(4 * count + 64)
+}
+
+fn wanted(e: Extents, count: usize) -> Wanted {
+    let (m, n) = (e.stack.rows, e.stack.columns);
+    Wanted { m: m.max(n), n: m.min(n), count, u_columns: u_columns(e) }
 }
 
 fn u_columns(e: Extents) -> usize {
@@ -99,14 +110,12 @@ fn exact<T: Real>(
 ) -> Result<Parts<T>, Failure> {
     let (m, n, k) = (e.stack.rows, e.stack.columns, e.values);
     let (long, short) = (m.max(n), m.min(n));
-    let w = Wanted { m: long, n: short, u_columns: u_columns(e) };
+    let w = wanted(e, count);
     let columns = long_columns(gpu, e.stack, count, rows)?;
-    let values = gpu.zeros::<T>(short * count)?;
     let left = gpu.zeros::<T>(long * w.u_columns * count)?;
     let right = gpu.zeros::<T>(short * short * count)?;
-    let done = factor::singular(gpu, w, count, &columns, &values, (&left, &right))?;
+    let (s, done) = factor::singular(gpu, w, &columns, (&left, &right))?;
     converged(e.stack, &done)?;
-    let s = gpu.download(&values)?;
     let s = s.chunks(short).flat_map(|s| &s[..k]).copied().collect();
     // By columns, `left` is [long, u_columns] and `right` is [short, short]: read by rows they are their transposes,
     // and the decomposition of a transpose has its sides exchanged.
@@ -147,11 +156,13 @@ fn sampled<T: Real>(
     let wide = n > m;
     let start: Vec<T> = crate::reference::normal(short * l).map(T::narrow).collect();
     let start = gpu.upload(&start)?;
-    let (range, corange) = (gpu.zeros::<T>(l * long)?, gpu.zeros::<T>(l * short)?);
-    let (values, left) = (gpu.zeros::<T>(l)?, gpu.zeros::<T>(l * short)?);
-    let (right, turned) = (gpu.zeros::<T>(l * l)?, gpu.zeros::<T>(l * l)?);
+    let (raw_range, range) = (gpu.zeros::<T>(l * long)?, gpu.zeros::<T>(l * long)?);
+    let (raw_corange, corange) = (gpu.zeros::<T>(l * short)?, gpu.zeros::<T>(l * short)?);
+    let (left, right) = (gpu.zeros::<T>(l * short)?, gpu.zeros::<T>(l * l)?);
+    let turned = gpu.zeros::<T>(l * l)?;
     let (long_side, row_side) = (gpu.zeros::<T>(k * long)?, gpu.zeros::<T>(k * m)?);
-    let bases = [Reflections::room(gpu, long, l)?, Reflections::room(gpu, short, l)?];
+    let of_range = Reflections::room(gpu, (long, l), l, 1)?;
+    let of_corange = Reflections::room(gpu, (short, l), l, 1)?;
     let mut parts = Parts { u: Vec::new(), s: Vec::new(), vt: Vec::new() };
     for i in 0..count {
         let a = rows.at(i * m * n);
@@ -159,24 +170,20 @@ fn sampled<T: Real>(
         let to_short = Gemm { transpose_b: wide, ..Gemm::new(l, short, long) };
         for pass in 0..=POWER_PASSES {
             let from = if pass == 0 { &start } else { &corange };
-            gpu.gemm_at::<T>(&to_long, from.at(0), a, range.at(0))?;
-            bases[0].factor(gpu, (long, l), (&range, 0))?;
-            bases[0].write(gpu, (long, l, l), (&range, 0))?;
-            gpu.gemm_at::<T>(&to_short, range.at(0), a, corange.at(0))?;
+            gpu.gemm_at::<T>(&to_long, from.at(0), a, raw_range.at(0))?;
+            of_range.factor(gpu, &raw_range)?;
+            of_range.write(gpu, l, &raw_range, &range)?;
+            gpu.gemm_at::<T>(&to_short, range.at(0), a, raw_corange.at(0))?;
             if pass < POWER_PASSES {
-                bases[1].factor(gpu, (short, l), (&corange, 0))?;
-                bases[1].write(gpu, (short, l, l), (&corange, 0))?;
+                of_corange.factor(gpu, &raw_corange)?;
+                of_corange.write(gpu, l, &raw_corange, &corange)?;
             }
         }
-        // Now the matrix is range · corangeᵀ, and the small factor's right vectors turn the range into left vectors.
-        let w = Wanted { m: short, n: l, u_columns: l };
-        let done = factor::singular(gpu, w, 1, &corange, &values, (&left, &right))?;
+        // Now the matrix is range · raw_corangeᵀ, and the small factor's right vectors turn the range into left ones.
+        let w = Wanted { m: short, n: l, count: 1, u_columns: l };
+        let (s, done) = factor::singular(gpu, w, &raw_corange, (&left, &right))?;
         if !done[0] {
-            return Err(if e.stack.batch.is_some() {
-                name_matrix(no_convergence(), i)
-            } else {
-                no_convergence()
-            });
+            return Err(if e.stack.batch.is_some() { name_matrix(no_convergence(), i) } else { no_convergence() });
         }
         factor::transpose(gpu, (l, l), 1, (&right, 0), (&turned, 0))?;
         gpu.gemm(&Gemm::new(k, long, l), &turned, &range, &long_side)?;
@@ -184,7 +191,7 @@ fn sampled<T: Real>(
         let (u, vt) = if wide { (&left, &long_side) } else { (&long_side, &left) };
         factor::transpose(gpu, (k, m), 1, (u, 0), (&row_side, 0))?;
         parts.u.extend(gpu.download(&row_side)?);
-        parts.s.extend(gpu.download_range(&values, 0, k)?);
+        parts.s.extend(&s[..k]);
         parts.vt.extend(gpu.download_range(vt, 0, k * n)?);
         gpu.context().block(i + 1, count)?;
     }
@@ -200,20 +207,26 @@ pub(crate) fn singular_values<T: Real>(gpu: &mut Gpu<'_>, a: &Tensor, s: Stack) 
     let seen = look(host, s, Part::Whole).begin()?;
     let rows = bring(gpu, "a", a, host, s.len(), &seen.scales)?;
     let short = s.rows.min(s.columns);
-    let w = Wanted { m: s.rows.max(s.columns), n: short, u_columns: 0 };
     let columns = long_columns(gpu, s, seen.sound, &rows)?;
-    let values = gpu.zeros::<T>(short * seen.sound)?;
-    let done = factor::singular(gpu, w, seen.sound, &columns, &values, (&values, &values))?;
+    let w = Wanted { count: seen.sound, ..values_only(s) };
+    let (mut values, done) = factor::singular(gpu, w, &columns, (&columns, &columns))?;
     converged(s, &done)?;
-    let mut values = gpu.download(&values)?;
     let undo = |(values, scale): (&mut [T], &Scale)| scale.undo(values);
     values.chunks_mut(short).zip(&seen.scales).for_each(undo);
     seen.end()?;
     Ok(values)
 }
 
+fn values_only(s: Stack) -> Wanted {
+    Wanted { m: s.rows.max(s.columns), n: s.rows.min(s.columns), count: s.count(), u_columns: 0 }
+}
+
 /// Bytes that [`singular_values`] takes.
 pub(crate) fn values_bytes(s: Stack, size: u64) -> u64 {
     let short = s.rows.min(s.columns) as u64;
-    (2 * s.len() as u64 + short).saturating_mul(s.count() as u64).saturating_mul(size) + 4 * s.count() as u64
+    (2 * s.len() as u64 + short)
+        .saturating_mul(s.count() as u64)
+        .saturating_add(factor::singular_elements(values_only(s)))
+        .saturating_mul(size)
+        .saturating_add(4 * s.count() as u64)
 }

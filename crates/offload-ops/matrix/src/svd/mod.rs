@@ -8,7 +8,7 @@ mod reduced;
 
 use crate::kernel::need::{Need, on_device, workspace};
 use offload_api::{Field, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::Gpu;
+use offload_core::device::{Gpu, KernelText};
 use offload_core::int;
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, real};
 
@@ -107,6 +107,10 @@ impl Operation for Svd {
 
     fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
         gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::device::kernels::OF_SPECTRA
     }
 
     fn cases() -> Vec<Case> {

@@ -2,9 +2,11 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::kernel::pairs::{self, Inputs};
 use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot};
 
 /// The cosine of the angle between two vectors.
@@ -39,6 +41,14 @@ impl Operation for CosineSimilarity {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        crate::kernel::device::PAIR_TEXTS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,11 +1,14 @@
 //! Two vectors, or rows of them, into scores: what the operations on pairs share.
 
+use super::device;
+use super::metric::Metric;
 use super::pair::Real;
-use super::search::{MAX_DIMENSIONS, NO_DEVICE_PATH, slice};
+use super::search::{MAX_DIMENSIONS, slice};
 use super::simd::{Loop, vectorised};
 use crate::reference::{exact, holds, known, numbers, of as inputs_of, output, refused, rows, vectors};
 use offload_api::{DType, Record, Tensor, TensorSpec, Value};
-use offload_core::{Case, Context, Expect, Failure, Plan, PlannedOutput, Rejection, Tolerance};
+use offload_core::device::Gpu;
+use offload_core::{Case, Context, DeviceNeed, Expect, Failure, Plan, PlannedOutput, Rejection, Tolerance};
 use rayon::prelude::*;
 use std::marker::PhantomData;
 
@@ -28,6 +31,8 @@ const SMALL_BYTES: u64 = 1024;
 
 /// What is computed of a pair, for either type.
 pub(crate) trait Pair: Sync {
+    /// What a device computes of it.
+    const METRIC: Metric;
     /// The score of two vectors of one length.
     fn score<T: Real>(a: &[T], b: &[T]) -> f64;
 }
@@ -68,12 +73,17 @@ pub(crate) fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
     let (rows, d) = extents(&inputs.a, &inputs.b)?;
     let spec = TensorSpec::new(DType::F64, rows.into_iter().collect::<Vec<_>>());
     let bytes_out = spec.bytes();
+    let device = if rows == Some(0) || d == 0 {
+        DeviceNeed::CpuOnly("empty vectors have nothing to compute")
+    } else {
+        DeviceNeed::Bytes(inputs.a.bytes().saturating_add(inputs.b.bytes()).saturating_add(bytes_out))
+    };
     Ok(Plan {
         work: rows.unwrap_or(1) as f64 * d as f64,
         bytes_in: inputs.a.bytes().saturating_add(inputs.b.bytes()),
         bytes_out,
         host_bytes: bytes_out.saturating_add(SMALL_BYTES),
-        device: NO_DEVICE_PATH,
+        device,
         outputs: vec![PlannedOutput { name: "score", spec: Some(spec) }],
     })
 }
@@ -88,9 +98,27 @@ pub(crate) fn run<P: Pair>(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Rec
         DType::F32 => of::<P, f32>(inputs, rows, d, ctx)?,
         _ => of::<P, f64>(inputs, rows, d, ctx)?,
     };
+    Ok(record(rows, scores))
+}
+
+/// The score of each pair, on a device.
+///
+/// # Errors
+/// When the inputs do not fit together, the device fails, or the job is to stop.
+pub(crate) fn run_on<P: Pair>(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+    let (rows, d) = extents(&inputs.a.spec(), &inputs.b.spec())?;
+    let (pair, count) = ((&inputs.a, &inputs.b), (rows.unwrap_or(1), d));
+    let scores = match inputs.a.dtype() {
+        DType::F32 => device::pairs::scores::<f32>(P::METRIC, pair, count, gpu)?,
+        _ => device::pairs::scores::<f64>(P::METRIC, pair, count, gpu)?,
+    };
+    Ok(record(rows, scores))
+}
+
+fn record(rows: Option<usize>, scores: Vec<f64>) -> Record<Tensor> {
     let shape: Vec<usize> = rows.into_iter().collect();
     match Tensor::new(shape, scores) {
-        Some(t) => Ok(Record::new().with("score", Value::Tensor(t))),
+        Some(t) => Record::new().with("score", Value::Tensor(t)),
         None => panic!("there is a score for each pair"),
     }
 }

@@ -10,12 +10,13 @@ mod bounds;
 mod exact;
 mod lists;
 mod pack;
+pub(crate) mod pairs;
 mod products;
 mod size;
 mod texts;
 
 pub(crate) use size::{MOST_K, Size};
-pub(crate) use texts::TEXTS;
+pub(crate) use texts::{PAIR_TEXTS, TEXTS};
 
 use super::metric::Metric;
 use super::pair::Real;
@@ -121,3 +122,6 @@ fn real<T: Real + KernelElement>(
 fn mostly_out(mask: &[u8]) -> bool {
     mask.iter().filter(|&&m| m != 0).count() < mask.len() / 16
 }
+
+#[cfg(test)]
+mod tests;

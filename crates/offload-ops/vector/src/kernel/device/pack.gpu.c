@@ -61,7 +61,11 @@ KERNEL vector_pack(u32 first, u32 count, u32 d, u32 width, u32 metric, u32 write
     if (metric == COSINE) {
       const f64 least = write ? 1e-100 : 1.0 / LONGEST, longest = write ? 1e100 : LONGEST;
       if (some == 0) { weight = 0.0f; place = 1u; by = 0.0; }
-      else if (n >= least && n <= longest) { weight = write ? 1.0f : (f32)(1.0 / n); place = 1u; by = 1.0 / n; }
+      else if (n >= least && n <= longest) {
+        by = 1.0 / n;
+        weight = write ? 1.0f : (f32)by;
+        place = 1u;
+      }
     } else if (n < LONGEST) {
       weight = (f32)(metric == L2 ? square : n);
       place = 1u;

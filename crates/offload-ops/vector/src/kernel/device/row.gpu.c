@@ -21,9 +21,7 @@
 #if defined(__OPENCL_C_VERSION__)
   #define mul_f64(a, b) ((a) * (b))
   #define add_f64(a, b) ((a) + (b))
-  #define RARELY static __attribute__((noinline))     // kept out of the way of what runs always
 #else
-  #define RARELY static __device__ __noinline__
   #define mul_f64(a, b) __dmul_rn(a, b)
   #define add_f64(a, b) __dadd_rn(a, b)
 #endif
@@ -189,26 +187,28 @@ DEVICE f64 larger(f64 a, f64 b) { return a != a || a > b ? a : b; }
 #define SQUARE_Y 3u
 
 // The sum of (x·sx)·(y·sy), of ((y − x)·sx)², of (x·sx)² or of (y·sy)², in the order of the other sums.
-RARELY f64 scaled_fold(u32 of, u32 d, GLOBAL const T *x, GLOBAL const Q *y, f64 sx, f64 sy) {
-  f64 s[16];
-  #pragma unroll
-  for (int j = 0; j < 16; j++) s[j] = 0.0;
-  for (u32 at = 0; at < d; at += 16u) {
-    #pragma unroll
-    for (int j = 0; j < 16; j++) {
-      if (at + (u32)j < d) {
-        const f64 a = (f64)x[at + j], b = (f64)y[at + j];
-        const f64 by = (b - a) * sx, ax = mul_f64(a, sx), by_y = mul_f64(b, sy);
-        s[j] = add_f64(s[j], of == APART ? mul_f64(by, by) : mul_f64(of == SQUARE_Y ? by_y : ax, of == SQUARE_X ? ax : by_y));
-      }
+DEVICE f64 scaled_fold(u32 of, u32 d, GLOBAL const T *x, GLOBAL const Q *y, f64 sx, f64 sy) {
+  f64 ones = 0.0, twos = 0.0, fours = 0.0, eights = 0.0;
+  #pragma unroll 1
+  for (u32 leaf = 0; leaf < 16u; leaf++) {            // the halves of halves come one after the other
+    f64 s = 0.0;
+    #pragma unroll 1
+    for (u32 i = (leaf & 1u) * 8u + (leaf & 2u) * 2u + (leaf & 4u) / 2u + leaf / 8u; i < d; i += 16u) {
+      const f64 a = (f64)x[i], b = (f64)y[i];
+      const f64 ax = mul_f64(a, sx), by = mul_f64(b, sy), apart = mul_f64(b - a, sx);
+      const f64 one = of == APART ? apart : of == SQUARE_Y ? by : ax;
+      s = add_f64(s, mul_f64(one, of == PRODUCT ? by : one));
     }
+    if ((leaf & 1u) == 0u) { ones = s; continue; }
+    s = add_f64(ones, s);
+    if ((leaf & 2u) == 0u) { twos = s; continue; }
+    s = add_f64(twos, s);
+    if ((leaf & 4u) == 0u) { fours = s; continue; }
+    s = add_f64(fours, s);
+    if ((leaf & 8u) == 0u) { eights = s; continue; }
+    return add_f64(eights, s);
   }
-  #pragma unroll
-  for (int width = 8; width > 0; width /= 2) {
-    #pragma unroll
-    for (int j = 0; j < width; j++) s[j] = add_f64(s[j], s[j + width]);
-  }
-  return s[0];
+  return 0.0;
 }
 #endif
 
@@ -222,7 +222,7 @@ DEVICE f64 angle(f64 dot, f64 a, f64 b) {
 #if defined(T_F64)
 DEVICE u32 in_range(f64 x) { return x >= 1e-200 && x <= 1e200; }
 
-RARELY f64 scaled_score(u32 metric, u32 d, f64 plain, GLOBAL const T *x, GLOBAL const Q *q) {
+DEVICE f64 scaled_score(u32 metric, u32 d, f64 plain, GLOBAL const T *x, GLOBAL const Q *q) {
   if (metric == L2) {
     f64 most = 0.0;
     for (u32 i = 0; i < d; i++) most = larger(most, abs_f64((f64)q[i] - (f64)x[i]));

@@ -7,6 +7,9 @@ pub(super) const BLOCK: u32 = 256;
 /// Items that share a row where there are shuffles; elsewhere groups are more than needed, which does no harm.
 pub(super) const LANES: u32 = 4;
 
+/// The text of the operations on pairs.
+pub(crate) static PAIR_TEXTS: &[&KernelText] = &[&pairs::PAIRS];
+
 /// Every text of a search.
 pub(crate) static TEXTS: &[&KernelText] = &[
     &costs_one::COSTS,
@@ -89,6 +92,22 @@ pub(super) mod pack {
         fn vector_pack<T>(
             first: u32, count: u32, d: u32, width: u32, metric: u32, write: u32, masked: u32, most: u32,
             scale: f64, centre: [f64], corpus: [T], filter: [u8], packed: [f32], weights: [f32], apart: [u32],
+        );
+    }
+}
+
+pub(super) mod pairs {
+    offload_core::kernels! {
+        /// Scores of pairs.
+        pub(crate) static PAIRS = "vector_pairs" {
+            text: concat!(include_str!("row.gpu.c"), include_str!("pairs.gpu.c")),
+            block: super::BLOCK,
+            elements: [F32, F64],
+            defines: [("QUERIES", "1"), ("Q_IS_T", "1")],
+        }
+        /// `scores[i]` of `a[i a_step ..]` and `b[i b_step ..]`.
+        fn vector_pairs<T>(
+            count: u64, d: u32, metric: u32, a_step: u64, b_step: u64, a: [T], b: [T], scores: [f64],
         );
     }
 }

@@ -1,0 +1,11 @@
+//! The same on a device.
+
+use super::CosineSimilarity;
+use crate::kernel::pairs::{self, Inputs};
+use offload_api::{Record, Tensor};
+use offload_core::Failure;
+use offload_core::device::Gpu;
+
+pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+    pairs::run_on::<CosineSimilarity>(inputs, gpu)
+}
