@@ -70,7 +70,6 @@ impl Service {
                 max_spare_lanes: 1,
                 spare_after_ms: 50,
                 inline_max_us: 50.0,
-                auto_cpu_devices: false,
             },
             node: "demo".into(),
         };

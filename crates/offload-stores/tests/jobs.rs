@@ -126,7 +126,6 @@ impl World {
                 max_spare_lanes: 0,
                 spare_after_ms: 1000,
                 inline_max_us: 50.0,
-                auto_cpu_devices: false,
             },
             node: "test".into(),
         };
