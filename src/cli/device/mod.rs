@@ -8,8 +8,13 @@ pub use session::{Session, caught};
 pub use watch::Watch;
 
 use offload_core::device::Backend;
-use offload_devices::discover::{Absent, Found, FoundDevice, Options, discover, open};
+use offload_devices::discover::{Absent, Found, FoundDevice, Options, open};
+use offload_devices::worker::{Launch, Probe};
 use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// How long a driver may take to list its devices.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which devices are meant.
 #[derive(clap::Args, Clone)]
@@ -32,7 +37,9 @@ impl Choice {
 
     /// What the machine has, narrowed to what was asked for.
     pub fn find(&self, options: &Options) -> Result<Found, String> {
-        let mut found = caught(|| discover(options)).map_err(|why| format!("a driver panicked: {why}"))?;
+        // A driver may crash whoever loads it, so a process of its own is asked first.
+        let launch = Launch::own().map_err(|e| format!("this program: {e}"))?;
+        let mut found = Probe { launch, options: options.clone(), timeout: PROBE_TIMEOUT }.run();
         let Some(wanted) = &self.device else { return Ok(found) };
         found.devices.retain(|d| d.selector == *wanted);
         if found.devices.is_empty() {

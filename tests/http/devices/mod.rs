@@ -1,5 +1,6 @@
 //! Devices in worker processes, as a client and an operator meet them.
 
+mod cases;
 mod drivers;
 mod faults;
 mod operator;

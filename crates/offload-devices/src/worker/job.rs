@@ -119,7 +119,7 @@ impl JobServer {
         let put = result.and_then(|outputs| self.put(tenant, outputs));
         let channel = lock(&self.channel);
         let sent = match put {
-            Ok((outputs, fresh)) => {
+            Ok((Packing { values: outputs, .. }, fresh)) => {
                 let region = self.outputs.region().filter(|_| fresh);
                 let fds: Vec<_> = region.iter().map(|r| r.as_fd()).collect();
                 channel.send(&ToService::Done { outputs, timings }, &fds)
@@ -131,15 +131,12 @@ impl JobServer {
         sent.map_err(|e| format!("the answer does not go out: {e}"))
     }
 
-    fn put(
-        &mut self,
-        tenant: &TenantId,
-        outputs: Record<Tensor>,
-    ) -> Result<(Vec<(&'static str, Packed)>, bool), Failure> {
+    /// Lays the outputs out and puts them into memory; whether that is new.
+    fn put(&mut self, tenant: &TenantId, outputs: Record<Tensor>) -> Result<(Packing, bool), Failure> {
         let packing = Packing::of(outputs, false);
         let put = self.outputs.put(tenant, &packing.pieces, packing.total);
         let fresh = put.map_err(|e| DeviceError::Call(format!("no memory for the outputs: {e}")))?;
-        Ok((packing.values, fresh))
+        Ok((packing, fresh))
     }
 }
 

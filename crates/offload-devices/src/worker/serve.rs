@@ -40,6 +40,7 @@ pub fn serve(registry: &'static Registry, selector: &str, options: &ServeOptions
     // Should the service die, this process is to end even in the midst of a driver's call. It may have died already;
     // then the socket tells.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| format!("the parent's death: {e}"))?;
+    close_inherited();
     let socket = io::stdin().as_fd().try_clone_to_owned().map_err(|e| format!("standard input: {e}"))?;
     watch(socket.try_clone().map_err(|e| format!("standard input: {e}"))?)?;
     let mut control = Channel::over(socket).map_err(|e| format!("standard input is no socket: {e}"))?;
@@ -84,6 +85,18 @@ fn open_lane(shared: &Arc<Shared>, priority: LanePriority, fds: Vec<OwnedFd>) ->
     };
     std::thread::Builder::new().name(format!("lane-{priority:?}")).spawn(serve).map_err(call)?;
     Ok(())
+}
+
+/// Closes what whoever started the service left open for its children.
+fn close_inherited() {
+    let Ok(listing) = std::fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = listing.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    // The listing was open itself, and is no more.
+    let still = |fd: &i32| *fd > 2 && std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok();
+    for fd in open.into_iter().filter(still) {
+        // SAFETY: it is open, and this is the first thing that the process does, so nothing of its own uses it.
+        unsafe { rustix::io::close(fd) };
+    }
 }
 
 /// Ends the process as soon as the service is gone, whatever its other threads are stuck in.

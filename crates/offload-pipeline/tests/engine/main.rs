@@ -8,7 +8,7 @@ use offload_api::{DeviceChoice, ErrorCode, Priority, ResidentKey, Tensor, Value}
 use offload_core::device::{Device, DeviceHost, InProcess};
 use offload_core::{Registry, TenantId};
 use offload_devices::test_device::{Fault, Faults, TestDevice};
-use offload_pipeline::engine::Pipeline;
+use offload_pipeline::engine::{DeviceState, Pipeline};
 use offload_pipeline::settle::Outcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

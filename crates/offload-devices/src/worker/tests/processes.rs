@@ -102,7 +102,7 @@ fn a_worker_that_is_killed_again_and_again_answers_every_job_once() {
     let killing = std::thread::spawn(move || {
         for _ in 0..20 {
             until("a worker is there", || killer.pid().is_some());
-            std::thread::sleep(Duration::from_millis(7));
+            std::thread::sleep(Duration::from_millis(40));
             if let Some(pid) = killer.pid().and_then(|p| rustix::process::Pid::from_raw(p as i32)) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
