@@ -60,7 +60,7 @@ impl Lane {
         shared.alive()?;
         let offer = &shared.offer;
         let hints = offer.extensions.iter().any(|e| e == "cl_khr_priority_hints");
-        let profiling = [u64::from(CL_QUEUE_PROPERTIES as u32), CL_QUEUE_PROFILING_ENABLE];
+        let profiling = [CL_QUEUE_PROPERTIES as u64, CL_QUEUE_PROFILING_ENABLE];
         let mut properties = profiling.to_vec();
         if hints && priority == LanePriority::High {
             properties.extend([QUEUE_PRIORITY_KHR, PRIORITY_HIGH_KHR]);
@@ -196,7 +196,13 @@ impl DeviceLane for Lane {
         if block.bytes == 0 {
             return Ok(());
         }
-        match self.queue.fill(&block.memory, byte, block.bytes) {
+        let filled = if self.shared.offer.checks_races {
+            // The simulator takes memory that was filled for memory that nobody wrote.
+            self.queue.write(&block.memory, 0, &vec![byte; block.bytes])
+        } else {
+            self.queue.fill(&block.memory, byte, block.bytes)
+        };
+        match filled {
             Err(code) => Err(self.missing("set", code, block.bytes)),
             event => self.started("set", event),
         }
