@@ -6,6 +6,7 @@ mod check;
 mod env;
 mod layers;
 mod new_op;
+mod proof;
 mod source;
 mod stages;
 mod step;
@@ -24,6 +25,7 @@ cargo xtask <command>
   tidy                   the rules of STYLE.md that no compiler holds
   layers                 the crate table of ARCHITECTURE.md against the workspace
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
+  gpu-proof              every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table
   bench [--rounds N] [--threads N] [--dist]
                          the service beside NumPy and SciPy on this machine, in turns";
 
@@ -49,6 +51,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["tidy"] => tidy::run(&root),
         ["layers"] => layers::run(&root),
         ["new-op", name] => new_op::run(&root, name),
+        ["gpu-proof"] => proof::run(&root),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
