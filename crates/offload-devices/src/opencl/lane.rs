@@ -25,6 +25,10 @@ const PRIORITY_HIGH_KHR: u64 = 1;
 /// Commands that may be started and not yet looked at; beyond, a launch waits for the oldest.
 const MOST_PENDING: usize = 1024;
 
+/// Memory of at most so many bytes is written for the simulator instead of filled; larger ones, which are workspaces, would
+/// take gigabytes of its notes.
+const MOST_NOTED: usize = 1 << 18;
+
 /// A queue of a device.
 pub(super) struct Lane {
     queue: Queue,
@@ -196,8 +200,8 @@ impl DeviceLane for Lane {
         if block.bytes == 0 {
             return Ok(());
         }
-        let filled = if self.shared.offer.checks_races {
-            // The simulator takes memory that was filled for memory that nobody wrote.
+        // The simulator takes memory that was filled for memory that nobody wrote, and notes every byte that was.
+        let filled = if self.shared.offer.checks_races && block.bytes <= MOST_NOTED {
             self.queue.write(&block.memory, 0, &vec![byte; block.bytes])
         } else {
             self.queue.fill(&block.memory, byte, block.bytes)
