@@ -7,6 +7,7 @@ mod env;
 mod gpu_results;
 mod layers;
 mod new_op;
+mod proof;
 mod source;
 mod stages;
 mod step;
@@ -25,6 +26,7 @@ cargo xtask <command>
   tidy                   the rules of STYLE.md that no compiler holds
   layers                 the crate table of ARCHITECTURE.md against the workspace
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
+  gpu-proof              every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table
   bench [--rounds N] [--threads N] [--dist]
                          the service beside NumPy and SciPy on this machine, in turns
   bench --keep OUT       keep what scripts/gpu_run.sh wrote into OUT, in benches/results/, and render it
@@ -54,6 +56,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["new-op", name] => new_op::run(&root, name),
         ["bench", "--keep", out] => gpu_results::keep(&root, out),
         ["bench", "--render"] => gpu_results::render(&root),
+        ["gpu-proof"] => proof::run(&root),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
