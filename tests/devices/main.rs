@@ -74,9 +74,11 @@ fn bench_measures_and_writes_what_it_measured() {
         assert!(ms("min") > 0.0 && ms("min") <= ms("median") && ms("median") <= ms("p95"), "{work}");
         // Inputs are resident: they travel in the first run alone.
         assert_eq!(work["upload_ms"]["p95"], 0.0, "{work}");
-        assert!(work["first_run_ms"]["upload"].as_f64().unwrap() > 0.0, "{work}");
         assert_eq!(work["cpu"]["agrees"], true, "{work}");
     }
+    // Later works may find theirs there.
+    let first = &list(&json, "works")[0];
+    assert!(first["first_run_ms"]["upload"].as_f64().unwrap() > 0.0, "{first}");
 }
 
 #[test]

@@ -236,12 +236,23 @@ mod tests {
         })
     }
 
+    fn eigen(values: &[f64], vectors: &[f64]) -> Record {
+        of(&[("values", &[2], values), ("vectors", &[2, 2], vectors)])
+    }
+
+    fn svd(u: &[f64], s: &[f64], vt: &[f64]) -> Record {
+        of(&[("u", &[2, 2], u), ("s", &[2], s), ("vt", &[2, 2], vt)])
+    }
+
+    fn qr(q: &[f64], r: &[f64]) -> Record {
+        of(&[("q", &[2, 2], q), ("r", &[2, 2], r)])
+    }
+
     #[test]
     fn a_factorisation_is_held_against_its_definition_and_not_against_one_choice_of_signs() {
         // The reflection that swaps two coordinates: eigenvalues -1 and 1 (closed form).
         let h = std::f64::consts::FRAC_1_SQRT_2;
         let inputs = of(&[("a", &[2, 2], &[0.0, 1.0, 1.0, 0.0])]);
-        let eigen = |values, vectors| of(&[("values", &[2], values), ("vectors", &[2, 2], vectors)]);
         let cpu = eigen(&[-1.0, 1.0], &[h, h, -h, h]);
         let check = |got| with_cpu(Rule::Eigen, &inputs, &cpu, &got);
         assert_eq!(check(eigen(&[-1.0, 1.0], &[-h, h, h, h])), Ok(()));
@@ -250,13 +261,11 @@ mod tests {
         assert!(check(eigen(&[-1.0, 1.0], &[h, f64::NAN, -h, h])).is_err());
 
         // Its singular values are 1 and 1, so u is any rotation.
-        let svd = |u, s, vt| of(&[("u", &[2, 2], u), ("s", &[2], s), ("vt", &[2, 2], vt)]);
-        let (one, swap) = (&[1.0, 0.0, 0.0, 1.0], &[0.0, 1.0, 1.0, 0.0]);
+        let (one, swap): (&[f64], &[f64]) = (&[1.0, 0.0, 0.0, 1.0], &[0.0, 1.0, 1.0, 0.0]);
         let cpu = svd(swap, &[1.0, 1.0], one);
         assert_eq!(with_cpu(Rule::Svd, &inputs, &cpu, &svd(one, &[1.0, 1.0], swap)), Ok(()));
         assert!(with_cpu(Rule::Svd, &inputs, &cpu, &svd(one, &[1.0, 1.0], one)).is_err());
 
-        let qr = |q, r| of(&[("q", &[2, 2], q), ("r", &[2, 2], r)]);
         let cpu = qr(swap, one);
         assert_eq!(with_cpu(Rule::Qr, &inputs, &cpu, &cpu), Ok(()));
         assert!(with_cpu(Rule::Qr, &inputs, &cpu, &qr(one, swap)).is_err());

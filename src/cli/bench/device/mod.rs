@@ -1,7 +1,7 @@
 //! `bench --gpu`: operations on a device, by the device's own clock, beside what the card can do at all.
 //!
-//! Inputs lie on the device already (they have an identity, so the first run brings them there); `first_run_ms` has the
-//! run that brought them. A goal is held against `compute_ms`. The document is rewritten after each work, so that a
+//! Inputs lie on the device already: they have an identity, so the first run of the first work that has them brings them
+//! there, and `first_run_ms` has that run. A goal is held against `compute_ms`. The document is rewritten after each work, so that a
 //! run that is cut off leaves what it had:
 //!
 //! ```json
