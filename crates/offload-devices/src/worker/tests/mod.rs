@@ -24,7 +24,12 @@ fn launch() -> Launch {
 }
 
 fn settings(faults: &str) -> WorkerSettings {
-    let open = discover::Options { test_faults: faults.into(), ..discover::Options::default() };
+    // Little memory, which is quickly zeroed before the first job.
+    let open = discover::Options {
+        test_faults: faults.into(),
+        test_memory_bytes: 32 << 20,
+        ..discover::Options::default()
+    };
     WorkerSettings {
         launch: launch(),
         options: ServeOptions { open, keep_bytes: 1 << 20, ..ServeOptions::default() },
