@@ -45,6 +45,12 @@ def places(xp, first, last, kind, shape):
     return source, (i == j) if kind != "symmetric" else None
 
 
+def clocked(call):
+    start = time.perf_counter()
+    got = call()
+    return (time.perf_counter() - start) * 1e3, got
+
+
 class Arrays:
     """NumPy, or CuPy, which has the same face."""
 
@@ -78,17 +84,20 @@ class Arrays:
 
 
 class Torch:
-    """PyTorch on its first CUDA (or ROCm) device."""
+    """PyTorch on its first CUDA (or ROCm) device; on the CPU only to try this script out."""
 
     name = "torch"
 
-    def __init__(self):
+    def __init__(self, on="cuda"):
         import torch
 
-        self.t = torch
+        self.t, self.on = torch, on
+        self.version = f"{torch.__version__}, CUDA {torch.version.cuda}"
+        if on == "cpu":
+            self.version, self.device = f"{torch.__version__} on the CPU", f"{platform.machine()} CPU"
+            return
         if not torch.cuda.is_available():
             raise RuntimeError("it sees no GPU")
-        self.version = f"{torch.__version__}, CUDA {torch.version.cuda}"
         self.device = torch.cuda.get_device_name(0)
 
     def numbers(self, seed, source):
@@ -109,8 +118,8 @@ class Torch:
         for extent in shape:
             size *= extent
         dtype = torch.float32 if of["dtype"] == "f32" else torch.float64
-        out = torch.empty(size, dtype=dtype, device="cuda")
-        with torch.device("cuda"):
+        out = torch.empty(size, dtype=dtype, device=self.on)
+        with torch.device(self.on):
             for first in range(0, size, CHUNK):
                 last = min(size, first + CHUNK)
                 source, diagonal = places(torch, first, last, of["kind"], shape)
@@ -124,6 +133,8 @@ class Torch:
         return float(self.t.linalg.norm(x.reshape(-1).to(self.t.float64)))
 
     def timed(self, call):
+        if self.on == "cpu":
+            return clocked(call)
         start, end = (self.t.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         got = call()
@@ -132,7 +143,8 @@ class Torch:
         return start.elapsed_time(end), got
 
     def forget(self):
-        self.t.cuda.empty_cache()
+        if self.on != "cpu":
+            self.t.cuda.empty_cache()
 
     def call(self, work, x, has):
         torch = self.t
@@ -220,9 +232,7 @@ class SciPy(Arrays):
         self.device = f"{platform.machine()} CPU"
 
     def timed(self, call):
-        start = time.perf_counter()
-        got = call()
-        return (time.perf_counter() - start) * 1e3, got
+        return clocked(call)
 
     def forget(self):
         pass
@@ -328,7 +338,7 @@ def spared(library, work):
     return None
 
 
-def run(works, path, budget_s, only):
+def run(works, path, budget_s, only, torch_on):
     until = time.monotonic() + budget_s
     document = {"kind": "peers", "complete": False, "python": platform.python_version(), "device": None,
                 "libraries": {}, "results": []}
@@ -343,7 +353,7 @@ def run(works, path, budget_s, only):
         if only and kind.name not in only:
             continue
         try:
-            library = kind()
+            library = kind(torch_on) if kind is Torch else kind()
         except Exception as why:  # noqa: BLE001 - a missing library fails in many ways
             document["libraries"][kind.name] = f"absent: {why}"
             print(f"{kind.name}: absent: {why}", flush=True)
@@ -413,6 +423,7 @@ def main():
     parser.add_argument("--json", required=True, help="where figures go (or come from, with --table)")
     parser.add_argument("--budget-s", type=float, default=120.0)
     parser.add_argument("--only", default="", help="libraries, by commas")
+    parser.add_argument("--torch-on", default="cuda", choices=("cuda", "cpu"), help="cpu: to try this script out")
     parser.add_argument("--table", action="store_true", help="print ours beside theirs and stop")
     flags = parser.parse_args()
     if flags.table:
@@ -422,7 +433,7 @@ def main():
             print(f"peers: {why}")
             peers = {"results": []}
         return table(read(flags.works), peers)
-    run(read(flags.works), flags.json, flags.budget_s, [n for n in flags.only.split(",") if n])
+    run(read(flags.works), flags.json, flags.budget_s, [n for n in flags.only.split(",") if n], flags.torch_on)
     return None
 
 

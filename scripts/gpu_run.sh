@@ -49,7 +49,7 @@ fi
 echo
 echo "== summary"
 {
-    grep -hE '^(ENDED|STALLED|memory|kernels|limits|[0-9]+ FAILED|everything holds)' "$out"/check.log "$out"/bench.log
+    grep -hE '^(ENDED|STALLED|memory|kernels|limits|[0-9]+ FAILED|[0-9]+ had NO TIME|.* holds$)' "$out"/check.log "$out"/bench.log
     # Operations of which something failed: name, passed, failed.
     awk '/^[a-z]+\.[a-z_]+ +[0-9]+ +[0-9]+/ && $3 > 0 { print "check: " $1 ": " $2 " passed, " $3 " FAILED" }' "$out/check.log"
     command -v python3 >/dev/null &&

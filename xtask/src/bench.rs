@@ -186,7 +186,7 @@ fn spread(f: &Figure) -> String {
 }
 
 /// A number with three digits that say something.
-fn short(x: f64) -> String {
+pub(crate) fn short(x: f64) -> String {
     let digits = if x == 0.0 { 0 } else { (2 - x.abs().log10().floor() as i32).clamp(0, 6) };
     format!("{x:.*}", digits as usize)
 }

@@ -78,6 +78,11 @@ pub(crate) fn peers(root: &Path) -> Result<(), String> {
     fs::write(&stamp, PEERS).map_err(|e| format!("{}: {e}", stamp.display()))
 }
 
+/// The version of a Python package that is pinned.
+pub(crate) fn pin(package: &str) -> Option<&'static str> {
+    PEERS.lines().find_map(|line| line.strip_prefix(package)?.strip_prefix("=="))
+}
+
 /// A Java, which runs the generator of clients.
 pub(crate) fn java() -> Result<(), String> {
     if works(Command::new("java").arg("-version")) {
@@ -87,7 +92,8 @@ pub(crate) fn java() -> Result<(), String> {
     apt(&["default-jre-headless"])
 }
 
-fn apt(packages: &[&str]) -> Result<(), String> {
+/// Debian packages; needs root.
+pub(crate) fn apt(packages: &[&str]) -> Result<(), String> {
     println!("installing {}", packages.join(" "));
     let install = || {
         let mut command = Command::new("apt-get");

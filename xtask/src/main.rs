@@ -4,8 +4,10 @@
 mod bench;
 mod check;
 mod env;
+mod gpu_results;
 mod layers;
 mod new_op;
+mod proof;
 mod source;
 mod stages;
 mod step;
@@ -24,8 +26,11 @@ cargo xtask <command>
   tidy                   the rules of STYLE.md that no compiler holds
   layers                 the crate table of ARCHITECTURE.md against the workspace
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
+  gpu-proof              every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table
   bench [--rounds N] [--threads N] [--dist]
-                         the service beside NumPy and SciPy on this machine, in turns";
+                         the service beside NumPy and SciPy on this machine, in turns
+  bench --keep OUT       keep what scripts/gpu_run.sh wrote into OUT, in benches/results/, and render it
+  bench --render         write what is kept there into docs/performance.md";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +54,9 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["tidy"] => tidy::run(&root),
         ["layers"] => layers::run(&root),
         ["new-op", name] => new_op::run(&root, name),
+        ["bench", "--keep", out] => gpu_results::keep(&root, out),
+        ["bench", "--render"] => gpu_results::render(&root),
+        ["gpu-proof"] => proof::run(&root),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

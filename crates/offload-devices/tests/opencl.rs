@@ -1,6 +1,7 @@
 //! Every OpenCL device of this machine (PoCL where there is no card): memory, kernels, matrix products, failures.
 //!
 //! Without a device each test says `skipped` and why.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offload_core::TenantId;
 use offload_core::api::DType;
@@ -77,6 +78,39 @@ fn a_device_says_what_it_is() {
     }
     let beyond = opencl::open(list.len() as u32, &options());
     assert!(matches!(beyond, Err(DeviceError::Unsupported(_))));
+}
+
+/// Run again in a process of its own, with another library in OpenCL's place.
+#[test]
+fn a_library_that_is_absent_or_too_old_is_a_reason() {
+    const ROLE: &str = "OFFLOAD_TEST_WITHOUT_OPENCL";
+    if std::env::var(ROLE).is_ok() {
+        let why = opencl::list(&options()).unwrap_err();
+        println!("reason: {why}");
+        let refused = opencl::open(0, &options()).map(|_| ());
+        assert_eq!(refused, Err(DeviceError::Unsupported(why)));
+        let found = discover::discover(&options());
+        assert!(found.devices.is_empty() && found.absent.iter().any(|a| a.what == "opencl"));
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("offload-no-opencl-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("libOpenCL.so.1"), "no library").unwrap();
+    let own = std::env::current_exe().unwrap();
+    let rerun = |variable: &str, value: &std::ffi::OsStr| {
+        let mut command = std::process::Command::new(&own);
+        command.args(["--exact", "--nocapture", "a_library_that_is_absent_or_too_old_is_a_reason"]);
+        let ended = command.env(ROLE, "1").env(variable, value).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(ended.status.success(), "{said}{}", String::from_utf8_lossy(&ended.stderr));
+        said
+    };
+    let said = rerun("LD_LIBRARY_PATH", folder.as_os_str());
+    assert!(said.contains("reason: libOpenCL.so.1 cannot be loaded"), "{said}");
+    // A library without a single function of OpenCL.
+    let said = rerun("OPENCL_DYLIB_PATH", "libm.so.6".as_ref());
+    assert!(said.contains("reason: the OpenCL library is too old"), "{said}");
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

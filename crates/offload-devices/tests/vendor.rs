@@ -89,3 +89,36 @@ fn marks_measure_and_are_reused() {
         assert!(took.as_micros() >= 200, "{took:?}");
     }
 }
+
+#[test]
+fn memory_reads_zero_and_is_nobody_elses_through_a_long_trace() {
+    let Some(device) = fake(1 << 30) else { return };
+    let mut lane = device.open_lane(LanePriority::Normal).unwrap();
+    let mut live: Vec<(offload_core::device::Handle, u8, usize)> = Vec::new();
+    let mut seed = 1u64;
+    let mut next = |n: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % n
+    };
+    for step in 0..4000u32 {
+        if live.len() > 40 || (next(2) == 0 && !live.is_empty()) {
+            let (handle, byte, bytes) = live.swap_remove(next(live.len() as u64) as usize);
+            let mut back = vec![0; bytes];
+            lane.download(handle, 0, &mut back).unwrap();
+            assert!(back.iter().all(|b| *b == byte), "step {step}: somebody wrote there");
+            lane.set(handle, 0).unwrap();
+            lane.synchronize().unwrap();
+            lane.free(handle);
+            continue;
+        }
+        let bytes = (1u64 << next(23)) + next(1000);
+        let tenant = TenantId::new(&format!("t{}", next(3)));
+        let handle = lane.alloc(&tenant, bytes as usize).unwrap();
+        let mut back = vec![1; bytes as usize];
+        lane.download(handle, 0, &mut back).unwrap();
+        assert!(back.iter().all(|b| *b == 0), "step {step}: {bytes} bytes do not read zero");
+        let byte = 1 + (step % 250) as u8;
+        lane.upload(handle, 0, &vec![byte; bytes as usize]).unwrap();
+        live.push((handle, byte, bytes as usize));
+    }
+}

@@ -1,4 +1,5 @@
 //! Every operation's worked examples on every OpenCL device of this machine: PoCL where there is no card.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, LanePriority};
 use offload_core::{Context, DeviceNeed, Failure, TenantId};

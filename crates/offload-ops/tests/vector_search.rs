@@ -223,7 +223,9 @@ fn filters_and_odd_extents_are_kept_to() {
         ] {
             let (queries, corpus) =
                 (tensor(&[q, d], 3, SETS[0], narrow), tensor(&[n, d], 4, SETS[0], narrow));
-            for metric in ["cosine", "l2", "dot", "hamming"] {
+            // Long lists are slow where a group's items are one thread.
+            let metrics = if k > 256 { &["l2"][..] } else { &["cosine", "l2", "dot", "hamming"] };
+            for metric in metrics {
                 let about = format!("{metric}, {q} by {n} of {d}, best {k}");
                 let plain = inputs(&queries, &corpus, metric, k);
                 agree(&mut device, &plain, &about);

@@ -7,10 +7,11 @@
 //!    "kernels": {"compiled": 12, "unsupported": 0, "failed": 0, "cold_ms": 900.0, "warm_ms": 3.0, "errors": []},
 //!    "operations": [{"name": "matrix.multiply", "passed": 40, "failed": 0, "unsupported": 0, "cpu_only": 2,
 //!      "skipped": 0, "ms": 31.0, "errors": []}],
-//!    "memory": {"used_bytes": 0, "grown_bytes": 0}}]}
+//!    "used_bytes": 0}]}
 //! ```
 //!
 //! `skipped` are cases for which no time was left; `cpu_only` are cases whose plan has no device path.
+//! `used_bytes` of a device are those that are handed out after everything has run.
 
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -56,10 +57,14 @@ impl Document {
         self.write()
     }
 
-    /// Ends the run.
-    pub(super) fn end(&mut self, failed: usize) -> std::io::Result<()> {
+    /// Ends the run, and says for how many cases no time was left.
+    pub(super) fn end(&mut self, failed: usize) -> std::io::Result<u64> {
         (self.json["complete"], self.json["failed"]) = (true.into(), failed.into());
-        self.write()
+        let list = |of: &Json, key: &str| of[key].as_array().cloned().unwrap_or_default();
+        let operations = list(&self.json, "devices").into_iter().flat_map(|d| list(&d, "operations"));
+        let skipped = operations.filter_map(|o| o["skipped"].as_u64()).sum();
+        self.write()?;
+        Ok(skipped)
     }
 
     fn write(&self) -> std::io::Result<()> {

@@ -56,8 +56,13 @@ impl Check {
         drop(watch);
         println!();
         let failed = failed + cpu();
-        document.end(failed)?;
-        println!("\n{}", if failed == 0 { "everything holds".into() } else { format!("{failed} FAILED") });
+        let skipped = document.end(failed)?;
+        let what = if skipped == 0 { "everything" } else { "what had time" };
+        println!();
+        if skipped > 0 {
+            println!("{skipped} had NO TIME: --budget-s gives more");
+        }
+        println!("{}", if failed == 0 { format!("{what} holds") } else { format!("{failed} FAILED") });
         Ok(code(failed))
     }
 }

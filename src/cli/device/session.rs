@@ -60,12 +60,9 @@ impl Session {
         self.device.descriptor()
     }
 
-    /// Bytes in use, as the driver counts them.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn used_bytes(&self) -> Result<u64, DeviceError> {
-        Ok(self.device.health()?.memory_used_bytes)
+    /// Bytes of the device that are handed out.
+    pub fn used_bytes(&self) -> u64 {
+        self.device.used_bytes()
     }
 
     /// A lane for calls without an operation.
@@ -113,5 +110,49 @@ impl Session {
         };
         (self.device, self.lane) = again().map_err(|e| format!("{fault}; opened again: {e}"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offload_api::{Tensor, Value};
+    use offload_devices::test_device::{Fault, Faults, TestDevice};
+
+    fn multiply(session: &mut Session) -> Result<Record, Failure> {
+        let a = || Value::Tensor(Tensor::new([1, 1], vec![3.0f64]).unwrap());
+        let operation = offload_ops::registry().find("matrix", "multiply").unwrap();
+        session.run(operation, Record::new().with("a", a()).with("b", a()), 64, Context::default()).result
+    }
+
+    fn failing(fault: Fault) -> Session {
+        let device: Arc<dyn Device> = Arc::new(TestDevice::new(0, 1 << 20, Faults::on("gemm", fault)));
+        let lane = lane(&device, 0).unwrap();
+        let (selector, options) = ("test:0".to_owned(), Options::default());
+        Session { selector, options, resident_bytes: 0, device, lane, reopened: 0 }
+    }
+
+    #[test]
+    fn a_device_that_is_lost_or_panics_is_opened_again() {
+        for fault in [Fault::Lost, Fault::Panic] {
+            let mut session = failing(fault);
+            let failure = multiply(&mut session).unwrap_err();
+            session.recover(&failure).unwrap();
+            assert_eq!(session.reopened, 1);
+            assert!(multiply(&mut session).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_device_that_goes_on_is_left_alone_and_one_that_is_lost_for_good_is_given_up() {
+        let mut session = failing(Fault::Call);
+        let failure = multiply(&mut session).unwrap_err();
+        session.recover(&failure).unwrap();
+        assert_eq!(session.reopened, 0);
+        let lost = Failure::Fault(DeviceError::Lost("gone".into()));
+        for _ in 0..REOPENINGS {
+            session.recover(&lost).unwrap();
+        }
+        assert!(session.recover(&lost).unwrap_err().contains("lost 4 times"));
     }
 }

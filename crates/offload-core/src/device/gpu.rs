@@ -61,8 +61,8 @@ enum Phase {
     Download,
 }
 
-/// A device as one job sees it. Every byte is counted against the job's reservation before it is taken, reads zero
-/// when it is, and is zeroed and given back when the job ends, however it ends.
+/// A device as one job sees it. Every byte is counted against the job's reservation before it is taken, zeroed
+/// before use, zeroed again and given back when the job ends, however it ends.
 pub struct Gpu<'a> {
     lane: &'a mut dyn DeviceLane,
     descriptor: &'a Descriptor,
@@ -161,7 +161,9 @@ impl<'a> Gpu<'a> {
     /// [`DeviceError::OutOfMemory`] when it would go beyond the reservation, or the driver refuses.
     pub fn zeros<T: Pod>(&mut self, len: usize) -> Result<Buffer<T>, Failure> {
         let handle = self.take((len as u64).saturating_mul(size_of::<T>() as u64))?;
-        // A lane hands out memory that reads zero.
+        // A lane hands out memory that reads zero; that is not all that stands between two tenants.
+        self.enter(Phase::Compute)?;
+        self.lane.set(handle, 0)?;
         Ok(Buffer { handle, len, element: PhantomData })
     }
 

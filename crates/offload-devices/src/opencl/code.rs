@@ -19,6 +19,7 @@ impl Code {
     pub(super) fn words(self) -> String {
         match self {
             Code::NO_LIBRARY => "libOpenCL.so.1 cannot be loaded".into(),
+            Code::NO_FUNCTION => "the OpenCL library is too old, or is none".into(),
             Code::NO_PLATFORM => "no OpenCL driver is installed".into(),
             Code(code) => format!("{} ({code})", codes::error_text(code)),
         }

@@ -25,6 +25,10 @@ const PRIORITY_HIGH_KHR: u64 = 1;
 /// Commands that may be started and not yet looked at; beyond, a launch waits for the oldest.
 const MOST_PENDING: usize = 1024;
 
+/// Memory of at most so many bytes is written for the simulator instead of filled; larger ones, which are workspaces, would
+/// take gigabytes of its notes.
+const MOST_NOTED: usize = 1 << 18;
+
 /// A queue of a device.
 pub(super) struct Lane {
     queue: Queue,
@@ -60,7 +64,7 @@ impl Lane {
         shared.alive()?;
         let offer = &shared.offer;
         let hints = offer.extensions.iter().any(|e| e == "cl_khr_priority_hints");
-        let profiling = [u64::from(CL_QUEUE_PROPERTIES as u32), CL_QUEUE_PROFILING_ENABLE];
+        let profiling = [CL_QUEUE_PROPERTIES as u64, CL_QUEUE_PROFILING_ENABLE];
         let mut properties = profiling.to_vec();
         if hints && priority == LanePriority::High {
             properties.extend([QUEUE_PRIORITY_KHR, PRIORITY_HIGH_KHR]);
@@ -204,7 +208,13 @@ impl DeviceLane for Lane {
         if block.bytes == 0 {
             return Ok(());
         }
-        match self.queue.fill(&block.memory, byte, block.bytes) {
+        // The simulator takes memory that was filled for memory that nobody wrote, and notes every byte that was.
+        let filled = if self.shared.offer.checks_races && block.bytes <= MOST_NOTED {
+            self.queue.write(&block.memory, 0, &vec![byte; block.bytes])
+        } else {
+            self.queue.fill(&block.memory, byte, block.bytes)
+        };
+        match filled {
             Err(code) => Err(self.missing("set", code, block.bytes)),
             event => self.started("set", event),
         }

@@ -59,14 +59,18 @@ fn describe(id: DeviceId, ordinal: u32, platform: &str, options: &Options) -> Of
     let free_bytes = if is_cpu { total_bytes / 2 } else { total_bytes - total_bytes / 8 };
     let memory_bytes = options.memory_bytes.map_or(free_bytes, |limit| limit.min(total_bytes));
 
-    let name = match words(ask::CL_DEVICE_BOARD_NAME_AMD) {
-        board if !board.is_empty() => board,
-        _ => words(ask::CL_DEVICE_NAME),
-    };
-    let architecture = match number(ask::CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV) {
-        0 => Some(words(ask::CL_DEVICE_NAME)).filter(|n| n.starts_with("gfx")).unwrap_or_default(),
-        major => format!("sm_{major}{}", number(ask::CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV)),
-    };
+    let (mut name, mut architecture) = (words(ask::CL_DEVICE_NAME), String::new());
+    if has("cl_amd_device_attribute_query") {
+        // AMD's name of a device is its architecture with features (`gfx90a:sramecc+:xnack-`).
+        architecture =
+            name.split(':').next().filter(|n| n.starts_with("gfx")).unwrap_or_default().to_string();
+        name = Some(words(ask::CL_DEVICE_BOARD_NAME_AMD)).filter(|board| !board.is_empty()).unwrap_or(name);
+    }
+    if has("cl_nv_device_attribute_query") {
+        let of = [ask::CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, ask::CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV];
+        let [major, minor] = of.map(number);
+        architecture = format!("sm_{major}{minor}");
+    }
     let software = vec![
         format!("driver {}", words(ask::CL_DRIVER_VERSION)),
         version.clone(),

@@ -104,6 +104,10 @@ fn whole(source: &KernelSource, offer: &Offer) -> String {
 
 fn options(offer: &Offer) -> String {
     let mut options = String::from("-cl-std=CL1.2");
+    if offer.checks_races {
+        // The simulator runs the compiler's intermediate code, and does not know all that the optimiser makes of it.
+        options.push_str(" -cl-opt-disable");
+    }
     if offer.exact_division {
         options.push_str(" -cl-fp32-correctly-rounded-divide-sqrt");
     }

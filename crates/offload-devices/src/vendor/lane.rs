@@ -31,7 +31,12 @@ pub(super) struct Lane {
     solver: Option<SolverLane>,
     /// Workspaces of library calls, given back once they have been zeroed.
     workspaces: Vec<Handle>,
+    /// Whether to look at all memory before it is handed out.
+    verify: bool,
 }
+
+/// Set, memory that is handed out is read back first, and said to be unclean where it does not read zero; slow.
+const VERIFY: &str = "HELIOSDB_GPU_VERIFY_ZERO";
 
 // SAFETY: the stream, events and functions belong to a context that any thread may enter; the lane enters it at the
 // start of each call and is used by one thread at a time.
@@ -63,11 +68,25 @@ impl Lane {
             blas: None,
             solver: None,
             workspaces: Vec::new(),
+            verify: std::env::var_os(VERIFY).is_some(),
         })
     }
 
     fn enter(&self) -> Result<(), DeviceError> {
         self.shared.driver.enter(self.shared.context)
+    }
+
+    fn verify_zero(&mut self, handle: Handle, bytes: usize) -> Result<(), DeviceError> {
+        let mut content = vec![0u8; bytes];
+        self.download(handle, 0, &mut content)?;
+        let unclean = content.iter().filter(|b| **b != 0).count();
+        if unclean > 0 {
+            let first = content.iter().position(|b| *b != 0).unwrap_or(0);
+            let last = content.iter().rposition(|b| *b != 0).unwrap_or(0);
+            let (at, _) = self.shared.memory().place(handle)?;
+            eprintln!("UNCLEAN: {unclean} of {bytes} bytes at {at:#x} do not read zero, {first} to {last}");
+        }
+        Ok(())
     }
 
     /// The address of `bytes` bytes at `at`, when they lie within its memory.
@@ -112,7 +131,11 @@ impl DeviceLane for Lane {
     fn alloc(&mut self, tenant: &TenantId, bytes: usize) -> Result<Handle, DeviceError> {
         self.enter()?;
         self.tenant = Some(tenant.clone());
-        self.shared.memory().take(&self.shared.driver, self.stream, tenant, bytes as u64)
+        let handle = self.shared.memory().take(&self.shared.driver, self.stream, tenant, bytes as u64)?;
+        if self.verify {
+            self.verify_zero(handle, bytes)?;
+        }
+        Ok(handle)
     }
 
     fn free(&mut self, handle: Handle) {

@@ -350,7 +350,8 @@ impl Pipeline {
     pub(super) fn ended(&self, job: JobId, lane: LaneId, report: Report) {
         let mut state = self.lock();
         // The lane may have gone meanwhile, with the worker that its device had then.
-        let started = state.jobs.get(&job).and_then(|entry| entry.run.as_ref()).filter(|run| run.lane == lane);
+        let started =
+            state.jobs.get(&job).and_then(|entry| entry.run.as_ref()).filter(|run| run.lane == lane);
         let executor = match started {
             Some(run) => run.executor,
             None => self.executor_of(&state.cpu, lane),

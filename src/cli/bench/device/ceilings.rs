@@ -135,9 +135,13 @@ fn with_memory(
             Err(e) => result = Err(e),
         }
     }
-    let result = result.and_then(|()| work(lane, &memory)).and_then(|()| lane.synchronize());
-    memory.into_iter().for_each(|handle| lane.free(handle));
-    result
+    let result = result.and_then(|()| work(lane, &memory));
+    // Memory is given back as it came: it reads zero.
+    let zeroed = memory.iter().try_for_each(|handle| lane.set(*handle, 0)).and_then(|()| lane.synchronize());
+    memory
+        .into_iter()
+        .for_each(|handle| if zeroed.is_ok() { lane.free(handle) } else { lane.retire(handle) });
+    result.and(zeroed)
 }
 
 /// Seconds of one call, by the device's clock: the median of the runs, each of `calls` calls.

@@ -2,7 +2,7 @@
 
 use super::Inputs;
 use super::cpu::{Scaled, outputs};
-use crate::device::small::{self, Found};
+use crate::device::small::{self, Found, Pivots};
 use crate::device::{factor, inputs};
 use crate::kernel::lu::overflow;
 use crate::kernel::real::{Real, by_dtype, elements};
@@ -35,7 +35,7 @@ fn determinants<T: Real>(inputs: &Inputs, s: Stack, gpu: &mut Gpu<'_>) -> Result
     let count = seen.sound;
     let rows = gpu.input::<T>("a", &inputs.a)?;
     let (pivots, odd) = if small::takes::<T>(gpu, n, count)? {
-        let (mut pivots, odd, found) = small::pivots(gpu, n, count, &rows)?;
+        let Pivots { mut pivots, odd, found } = small::pivots(gpu, n, count, &rows)?;
         for (pivots, found) in pivots.chunks_mut(n).zip(found) {
             if let Found::ZeroPivot(k) = found {
                 pivots[k] = T::default();

@@ -48,7 +48,7 @@ pub(crate) fn transpose<T: Real>(
     to: (&Buffer<T>, usize),
 ) -> Result<(), Failure> {
     if compiles::<T>(gpu, &kernels::TRANSPOSE)? {
-        let tiles = rotations::tiles((rows, columns), count);
+        let tiles = rotations::tiles((rows, columns), count)?;
         let (r, c) = (rows as u32, columns as u32);
         return matrix_transpose::<T>(gpu, tiles, r, c, from.0, from.1 as u64, to.0, to.1 as u64);
     }
@@ -133,6 +133,9 @@ impl<T: Real> Lu<T> {
         (x, at): (&Buffer<T>, usize),
     ) -> Result<(), Failure> {
         let n = self.n;
+        if i32::try_from(columns).is_err() {
+            return Err(DeviceError::Unsupported(format!("{columns} right-hand sides at once")).into());
+        }
         if self.own {
             let (factors, pivots) = ((&self.factors, index * n * n), (&self.pivots, index * n));
             return own::lu_solve(gpu, (n, 1), transposed, factors, pivots, columns, (x, at));

@@ -50,17 +50,18 @@ pub(crate) enum Part {
 pub(crate) fn look<T: Real>(a: &[T], s: Stack, part: Part) -> Seen {
     let mut scales = Vec::with_capacity(s.count());
     for (i, matrix) in a.chunks(s.len().max(1)).take(s.count()).enumerate() {
-        let extent = match part {
+        let quick = match part {
             Part::Whole => extent(matrix),
-            Part::Lower => matrix
-                .chunks(s.columns)
-                .enumerate()
-                .try_fold(0.0f64, |m, (i, row)| Some(m.max(extent(&row[..=i.min(row.len() - 1)])?))),
+            Part::Lower => lower_rows(matrix, s.columns).try_fold(0.0f64, |m, row| Some(m.max(extent(row)?))),
         };
-        match extent {
-            Some(extent) => scales.push(Scale::of::<T>(extent)),
-            None => {
-                let failure = first_failure(matrix, s.columns, part);
+        // Whoever is not finite is looked for slowly, to be named.
+        let slow = || match part {
+            Part::Whole => largest(matrix, s.columns),
+            Part::Lower => lower_largest(matrix, s.columns),
+        };
+        match quick.map_or_else(slow, Ok) {
+            Ok(extent) => scales.push(Scale::of::<T>(extent)),
+            Err(failure) => {
                 let failure = if s.batch.is_some() { name_matrix(failure, i) } else { failure };
                 return Seen { sound: i, failure: Some(failure), scales };
             }
@@ -87,17 +88,17 @@ fn extent<T: Real>(a: &[T]) -> Option<f64> {
     (zeros.iter().sum::<f64>() == 0.0).then(|| largest.iter().fold(0.0f64, |m, x| m.max(*x)))
 }
 
-fn first_failure<T: Real>(matrix: &[T], columns: usize, part: Part) -> Failure {
-    let found = match part {
-        Part::Whole => largest(matrix, columns),
-        Part::Lower => {
-            let lower: Vec<T> = (0..matrix.len())
-                .map(|i| if i % columns <= i / columns { matrix[i] } else { T::default() })
-                .collect();
-            largest(&lower, columns)
-        }
-    };
-    found.err().unwrap_or(Failure::Cancelled)
+fn lower_rows<T>(matrix: &[T], columns: usize) -> impl Iterator<Item = &[T]> {
+    matrix.chunks(columns.max(1)).enumerate().map(|(i, row)| &row[..row.len().min(i + 1)])
+}
+
+/// As [`largest`], of the lower triangle.
+fn lower_largest<T: Real>(matrix: &[T], columns: usize) -> Result<f64, Failure> {
+    let mut lower = vec![T::default(); matrix.len()];
+    for (to, row) in lower.chunks_mut(columns.max(1)).zip(lower_rows(matrix, columns)) {
+        to[..row.len()].copy_from_slice(row);
+    }
+    largest(&lower, columns)
 }
 
 /// A stack on the device, row-major, which must not be written. Where a matrix needs it, they are scaled on the way.

@@ -10,3 +10,5 @@ pub(crate) mod kernels;
 mod own;
 mod rotations;
 pub(crate) mod small;
+
+pub(crate) use own::groups;

@@ -2,8 +2,8 @@
 //! of matrices, where the vendor takes a call each.
 
 use super::kernels::{
-    self, cholesky_block, lu_panel, matrix_identity, matrix_product, qr_panel, qr_reflectors, triangle_exchange,
-    triangle_solve,
+    self, cholesky_block, lu_panel, matrix_identity, matrix_product, qr_panel, qr_reflectors,
+    triangle_exchange, triangle_solve,
 };
 use crate::kernel::real::Real;
 use offload_core::Failure;
@@ -32,8 +32,14 @@ fn word(x: usize) -> u32 {
 }
 
 /// A group for each of these.
-pub(super) fn groups(count: usize) -> Groups {
-    Groups([word(count), 1, 1])
+///
+/// # Errors
+/// When they are more than every driver takes.
+pub(crate) fn groups(count: usize) -> Result<Groups, Failure> {
+    match i32::try_from(count) {
+        Ok(groups) => Ok(Groups([groups.unsigned_abs(), 1, 1])),
+        Err(_) => Err(DeviceError::Unsupported(format!("{count} groups of a kernel")).into()),
+    }
 }
 
 /// An item for each of these.
@@ -108,7 +114,7 @@ fn product_part<T: Real>(
     let wide = |x: usize| x as u64;
     matrix_product::<T>(
         gpu,
-        groups(tiles * e.count),
+        groups(tiles * e.count)?,
         m,
         n,
         k,
@@ -220,7 +226,7 @@ pub(super) fn lu<T: Real>(
     let part = |i: usize, j: usize| Operand::columns(a, j * n + i, n, n * n);
     for k in (0..n).step_by(PANEL) {
         let b = PANEL.min(n - k);
-        lu_panel::<T>(gpu, groups(count), word(n), word(k), word(b), a, pivots, info)?;
+        lu_panel::<T>(gpu, groups(count)?, word(n), word(k), word(b), a, pivots, info)?;
         let rest = n - k - b;
         let exchange = Exchange { first: k, count: b, backward: false, skip: (k, b) };
         exchange_rows(gpu, exchange, n, (pivots, 0), part(0, 0), (n - b, count))?;
@@ -312,7 +318,7 @@ pub(super) fn cholesky<T: Real>(
     let part = |i: usize, j: usize| Operand { buffer: a, at: i * n + j, row: n, column: 1, each: n * n };
     for k in (0..n).step_by(PANEL) {
         let b = PANEL.min(n - k);
-        cholesky_block::<T>(gpu, groups(count), word(n), word(k), word(b), a, info)?;
+        cholesky_block::<T>(gpu, groups(count)?, word(n), word(k), word(b), a, info)?;
         let rest = n - k - b;
         // Rows below: their transposes are columns, of which L11 is solved for.
         let below = Operand::columns(a, (k + b) * n + k, n, n * n);
@@ -379,7 +385,7 @@ impl<T: Real> Panels<T> {
             let (k32, b32) = (word(k), word(b));
             qr_panel::<T>(
                 gpu,
-                groups(count),
+                groups(count)?,
                 word(m),
                 word(n),
                 k32,
@@ -456,5 +462,24 @@ impl<T: Real> Panels<T> {
         product(gpu, e(b, columns, rows), (1.0, 0.0), v.transposed(), to, first)?;
         product(gpu, e(b, columns, b), (1.0, 0.0), w, first, second)?;
         product(gpu, e(rows, columns, b), (-1.0, 1.0), v, second, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::rotations::WHOLE;
+
+    #[test]
+    fn the_texts_are_compiled_for_the_extents_that_the_code_counts_on() {
+        let define = |text: &KernelText, name: &str| -> usize {
+            let (_, value) = text.defines.iter().find(|(n, _)| *n == name).unwrap();
+            value.trim_end_matches('u').parse().unwrap()
+        };
+        assert_eq!(define(&kernels::QR, "SIDE"), PANEL);
+        assert_eq!(define(&kernels::CHOLESKY, "SIDE"), PANEL);
+        assert_eq!(define(&kernels::SMALL, "SIDE"), kernels::SMALL_EXTENT);
+        assert_eq!(2 * define(&kernels::JACOBI, "PAIRS"), WHOLE);
+        assert!(kernels::PRODUCT.text.contains(&format!("#define SIDE {TILE}u")));
     }
 }

@@ -57,7 +57,7 @@ fn turn<T: Real>(
     v: &Buffer<T>,
 ) -> Result<(Vec<T>, Vec<bool>), Failure> {
     let lengths = gpu.zeros::<T>(n * count)?;
-    jacobi_lengths::<T>(gpu, groups(n * count), m as u32, w, &lengths)?;
+    jacobi_lengths::<T>(gpu, groups(n * count)?, m as u32, w, &lengths)?;
     // Columns this much shorter than the longest are rounding errors, and stay what they are.
     let negligible = (T::EPS * 1e-3).powi(2);
     let longest = |squares: &[T]| squares.iter().fold(0.0f64, |m, x| m.max(x.wide()));
@@ -70,7 +70,7 @@ fn turn<T: Real>(
     if n <= WHOLE {
         let turned = gpu.zeros::<u32>(count)?;
         let sweeps = SWEEPS as u32;
-        jacobi_whole::<T>(gpu, groups(count), m32, n32, k32, sweeps, tolerance, w, v, &null, &turned)?;
+        jacobi_whole::<T>(gpu, groups(count)?, m32, n32, k32, sweeps, tolerance, w, v, &null, &turned)?;
         converged = gpu.download(&turned)?.into_iter().map(|t| t == 0).collect();
     } else {
         let ends = n + n % 2;
@@ -78,7 +78,7 @@ fn turn<T: Real>(
         for sweep in 0..SWEEPS {
             gpu.clear(&turned)?;
             for round in 0..ends as u32 - 1 {
-                let all = groups(ends / 2 * count);
+                let all = groups(ends / 2 * count)?;
                 jacobi_round::<T>(gpu, all, m32, n32, k32, round, tolerance, w, v, &null, &turned)?;
             }
             let turned = gpu.download(&turned)?;
@@ -89,7 +89,7 @@ fn turn<T: Real>(
             gpu.context().block(sweep + 1, SWEEPS)?;
         }
     }
-    jacobi_lengths::<T>(gpu, groups(n * count), m as u32, w, &lengths)?;
+    jacobi_lengths::<T>(gpu, groups(n * count)?, m as u32, w, &lengths)?;
     Ok((gpu.download(&lengths)?, converged))
 }
 
@@ -163,11 +163,14 @@ fn turned<T: Real>(
     from: &Buffer<T>,
     to: &Buffer<T>,
 ) -> Result<(), Failure> {
-    matrix_transpose::<T>(gpu, tiles((n, n), count), n as u32, n as u32, from, 0, to, 0)
+    matrix_transpose::<T>(gpu, tiles((n, n), count)?, n as u32, n as u32, from, 0, to, 0)
 }
 
 /// A group for each tile of a transposition.
-pub(super) fn tiles((rows, columns): (usize, usize), count: usize) -> Groups {
+///
+/// # Errors
+/// When they are more than every driver takes.
+pub(super) fn tiles((rows, columns): (usize, usize), count: usize) -> Result<Groups, Failure> {
     groups(rows.div_ceil(32) * columns.div_ceil(32) * count)
 }
 
@@ -206,7 +209,7 @@ pub(super) fn symmetric<T: Real>(
 ) -> Result<(Vec<T>, Vec<bool>), Failure> {
     within(n)?;
     let (w, shift) = (gpu.zeros::<T>(n * n * count)?, gpu.zeros::<T>(count)?);
-    jacobi_shift::<T>(gpu, groups(count), n as u32, a, &w, &shift)?;
+    jacobi_shift::<T>(gpu, groups(count)?, n as u32, a, &w, &shift)?;
     let shift = gpu.download(&shift)?;
     let v = gpu.zeros::<T>(if vectors { n * n * count } else { 1 })?;
     if vectors {

@@ -65,7 +65,7 @@ pub(crate) fn inverses<T: Real>(
 ) -> Result<Solved<T>, Failure> {
     let (result, norms) = (gpu.zeros::<T>(n * n * count)?, gpu.zeros::<T>(2 * count)?);
     let info = gpu.zeros::<i32>(count)?;
-    small_inverse::<T>(gpu, groups(count), n as u32, a, &result, &norms, &info)?;
+    small_inverse::<T>(gpu, groups(count)?, n as u32, a, &result, &norms, &info)?;
     let found = found(gpu.download(&info)?);
     Ok(Solved { result: gpu.download(&result)?, norms: gpu.download(&norms)?, found })
 }
@@ -84,13 +84,23 @@ pub(crate) fn solutions<T: Real>(
     let (result, inverse) = (gpu.zeros::<T>(n * k * count)?, gpu.zeros::<T>(n * n * count)?);
     let (norms, info) = (gpu.zeros::<T>(2 * count)?, gpu.zeros::<i32>(count)?);
     let each = if own { (n * k) as u64 } else { 0 };
-    let all = groups(count);
+    let all = groups(count)?;
     small_solve::<T>(gpu, all, n as u32, k as u32, a, b, each, &result, &inverse, &norms, &info)?;
     let found = found(gpu.download(&info)?);
     Ok(Solved { result: gpu.download(&result)?, norms: gpu.download(&norms)?, found })
 }
 
-/// The pivots, up to the first that is zero, and whether rows were permuted oddly.
+/// The pivots of a stack.
+pub(crate) struct Pivots<T> {
+    /// Of each matrix `n`, up to the first that is zero.
+    pub(crate) pivots: Vec<T>,
+    /// Whether its rows were permuted oddly.
+    pub(crate) odd: Vec<bool>,
+    /// What became of it.
+    pub(crate) found: Vec<Found>,
+}
+
+/// The pivots.
 ///
 /// # Errors
 /// When the device refuses.
@@ -99,10 +109,10 @@ pub(crate) fn pivots<T: Real>(
     n: usize,
     count: usize,
     a: &Buffer<T>,
-) -> Result<(Vec<T>, Vec<bool>, Vec<Found>), Failure> {
+) -> Result<Pivots<T>, Failure> {
     let (out, odds) = (gpu.zeros::<T>(n * count)?, gpu.zeros::<u32>(count)?);
     let info = gpu.zeros::<i32>(count)?;
-    small_pivots::<T>(gpu, groups(count), n as u32, a, &out, &odds, &info)?;
+    small_pivots::<T>(gpu, groups(count)?, n as u32, a, &out, &odds, &info)?;
     let odd = gpu.download(&odds)?.into_iter().map(|x| x == 1).collect();
-    Ok((gpu.download(&out)?, odd, found(gpu.download(&info)?)))
+    Ok(Pivots { pivots: gpu.download(&out)?, odd, found: found(gpu.download(&info)?) })
 }

@@ -1,6 +1,7 @@
 //! Norms on a device: partial sums and maxima there, which are joined here, or the singular values.
 
 use super::{Inputs, Kind};
+use crate::device::groups;
 use crate::device::kernels::OF_SPECTRA;
 use crate::kernel::need::tensor;
 use crate::kernel::real::{Real, by_dtype, exponent, larger, power_of_two};
@@ -8,7 +9,7 @@ use crate::kernel::stack::Stack;
 use crate::svd::{device_values, device_values_bytes};
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, DeviceError, Gpu, Groups, KernelText};
+use offload_core::device::{Buffer, DeviceError, Gpu, KernelText};
 
 offload_core::kernels! {
     /// Partial sums and maxima.
@@ -78,7 +79,7 @@ fn norms<T: Real>(inputs: &Inputs, s: Stack, gpu: &mut Gpu<'_>) -> Result<Vec<T>
     let found = match inputs.kind {
         Kind::Inf => {
             let out = gpu.zeros::<f64>(s.rows * s.count())?;
-            norm_rows::<T>(gpu, groups(out.len()), s.columns as u32, &a, &out)?;
+            norm_rows::<T>(gpu, groups(out.len())?, s.columns as u32, &a, &out)?;
             joined(&gpu.download(&out)?, s.rows, larger)
         }
         Kind::One => column_sums(gpu, s, &a)?,
@@ -86,10 +87,6 @@ fn norms<T: Real>(inputs: &Inputs, s: Stack, gpu: &mut Gpu<'_>) -> Result<Vec<T>
         _ => frobenius(gpu, s, &a)?,
     };
     Ok(found.into_iter().map(T::narrow).collect())
-}
-
-fn groups(count: usize) -> Groups {
-    Groups([count as u32, 1, 1])
 }
 
 fn joined(partial: &[f64], each: usize, join: fn(f64, f64) -> f64) -> Vec<f64> {
@@ -100,7 +97,7 @@ fn column_sums<T: Real>(gpu: &mut Gpu<'_>, s: Stack, a: &Buffer<T>) -> Result<Ve
     let bands = s.rows.div_ceil(BAND);
     let out = gpu.zeros::<f64>(s.columns * bands * s.count())?;
     let strips = s.columns.div_ceil(NORM.block as usize) * bands * s.count();
-    norm_columns::<T>(gpu, groups(strips), s.rows as u32, s.columns as u32, BAND as u32, a, &out)?;
+    norm_columns::<T>(gpu, groups(strips)?, s.rows as u32, s.columns as u32, BAND as u32, a, &out)?;
     let partial = gpu.download(&out)?;
     let of_matrix = |matrix: &[f64]| {
         let column = |c: usize| matrix.iter().skip(c).step_by(s.columns).sum::<f64>();
@@ -112,7 +109,7 @@ fn column_sums<T: Real>(gpu: &mut Gpu<'_>, s: Stack, a: &Buffer<T>) -> Result<Ve
 fn largest<T: Real>(gpu: &mut Gpu<'_>, s: Stack, a: &Buffer<T>) -> Result<Vec<f64>, Failure> {
     let out = gpu.zeros::<f64>(pieces(s) * s.count())?;
     let (len, piece) = (s.len() as u64, PIECE as u64);
-    norm_largest::<T>(gpu, groups(out.len()), len, piece, pieces(s) as u32, a, &out)?;
+    norm_largest::<T>(gpu, groups(out.len())?, len, piece, pieces(s) as u32, a, &out)?;
     Ok(joined(&gpu.download(&out)?, pieces(s), larger))
 }
 
@@ -123,9 +120,10 @@ fn frobenius<T: Real>(gpu: &mut Gpu<'_>, s: Stack, a: &Buffer<T>) -> Result<Vec<
     let factors: Vec<f64> = largest.iter().map(|l| power_of_two(-scale(*l))).collect();
     let (factors, out) = (gpu.upload(&factors)?, gpu.zeros::<f64>(pieces(s) * s.count())?);
     let (len, piece) = (s.len() as u64, PIECE as u64);
-    norm_squares::<T>(gpu, groups(out.len()), len, piece, pieces(s) as u32, a, &factors, &out)?;
+    norm_squares::<T>(gpu, groups(out.len())?, len, piece, pieces(s) as u32, a, &factors, &out)?;
     let squares = joined(&gpu.download(&out)?, pieces(s), |a, b| a + b);
     // What is not finite goes through, as it does in every other norm.
-    let of = |(square, l): (f64, &f64)| if l.is_finite() { square.sqrt() * power_of_two(scale(*l)) } else { *l };
+    let of =
+        |(square, l): (f64, &f64)| if l.is_finite() { square.sqrt() * power_of_two(scale(*l)) } else { *l };
     Ok(squares.into_iter().zip(&largest).map(of).collect())
 }

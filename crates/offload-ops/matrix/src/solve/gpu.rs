@@ -3,8 +3,8 @@
 use super::{Extents, Inputs};
 use crate::device::estimate::{InverseNorm, MOST_SOLUTIONS};
 use crate::device::factor::{self, Lu};
-use crate::device::small::{self, Found};
 use crate::device::inputs::{Part, Seen, look};
+use crate::device::small::{self, Found};
 use crate::kernel::lu::{overflow, singular};
 use crate::kernel::need::tensor;
 use crate::kernel::real::{Real, by_dtype, elements, one_norm, reciprocal_condition};
@@ -48,8 +48,8 @@ fn solve<T: Real>(inputs: &Inputs, e: Extents, gpu: &mut Gpu<'_>) -> Result<(Vec
     let stack = |own: bool, rows, columns| Stack { batch: own.then_some(count), rows, columns };
     let matrices = look(a, stack(e.own.0, n, n), Part::Whole).begin()?;
     let mut sides = look(b, stack(e.own.1, n, k), Part::Whole);
-    if let (false, Some(_), Some(failure)) = (e.own.1, e.batch, sides.failure.take()) {
-        sides.failure = Some(name_matrix(failure, 0));
+    if !e.own.1 && e.batch.is_some() {
+        sides.failure = sides.failure.map(|failure| name_matrix(failure, 0));
     }
     let factored = matrices.sound;
     if e.own.0 && small::takes::<T>(gpu, n, factored)? {

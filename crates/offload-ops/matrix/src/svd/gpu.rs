@@ -183,7 +183,11 @@ fn sampled<T: Real>(
         let w = Wanted { m: short, n: l, count: 1, u_columns: l };
         let (s, done) = factor::singular(gpu, w, &raw_corange, (&left, &right))?;
         if !done[0] {
-            return Err(if e.stack.batch.is_some() { name_matrix(no_convergence(), i) } else { no_convergence() });
+            return Err(if e.stack.batch.is_some() {
+                name_matrix(no_convergence(), i)
+            } else {
+                no_convergence()
+            });
         }
         factor::transpose(gpu, (l, l), 1, (&right, 0), (&turned, 0))?;
         gpu.gemm(&Gemm::new(k, long, l), &turned, &range, &long_side)?;

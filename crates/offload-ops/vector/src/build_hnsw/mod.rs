@@ -10,9 +10,10 @@ mod reader;
 
 use crate::kernel::random::unit;
 use crate::kernel::rows::extents;
-use crate::kernel::search::NO_DEVICE_PATH;
 use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int};
+use offload_core::{
+    About, Case, Context, DeviceNeed, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int,
+};
 
 offload_core::choice! {
     /// How the index compares vectors.
@@ -140,7 +141,9 @@ impl Operation for BuildHnsw {
             bytes_in: inputs.corpus.bytes(),
             bytes_out,
             host_bytes,
-            device: NO_DEVICE_PATH,
+            device: DeviceNeed::CpuOnly(
+                "a graph that is built row by row, each search through what is there, stays on the cpu",
+            ),
             outputs: vec![PlannedOutput { name: "index", spec: None }],
         })
     }

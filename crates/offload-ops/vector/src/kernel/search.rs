@@ -25,9 +25,6 @@ const BLOCKED_WORK: f64 = 1e6;
 /// Shapes, names, closures.
 const SMALL_BYTES: u64 = 32 * 1024;
 
-/// Why other operations of the family run on the CPU alone.
-pub(crate) const NO_DEVICE_PATH: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
-
 /// The tensors of a search, or their specs.
 pub(crate) struct Search<'a, T> {
     /// The field of the queries and they.

@@ -9,7 +9,7 @@ use offload_core::{Context, Failure};
 use serde_json::json;
 
 /// Squares of rows beyond this are too large to be told apart in the arithmetic of the codes.
-const LARGEST_SQUARE: f64 = 1e36;
+pub(super) const LARGEST_SQUARE: f64 = 1e36;
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     match inputs.corpus.dtype() {
@@ -21,6 +21,20 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
 fn of<T: Real>(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let (_, d) = extents(&inputs.corpus.spec(), super::MAX_ROWS)?;
     let corpus = slice::<T>(&inputs.corpus);
+    codable(corpus, d)?;
+    let n = inputs.corpus.shape()[0];
+    match inputs.method {
+        Method::Int8 => scalar::bytes(corpus, n, d, ctx),
+        Method::Binary => scalar::bits(corpus, n, d, ctx),
+        Method::Pq => product::codes(corpus, n, d, inputs.product(d)?, ctx),
+    }
+}
+
+/// Checks that the arithmetic of the codes holds these vectors.
+///
+/// # Errors
+/// `not_finite` or `out_of_range` with the first row that it does not.
+pub(super) fn codable<T: Real>(corpus: &[T], d: usize) -> Result<(), Failure> {
     finite(corpus, d)?;
     if let Some(row) = corpus.chunks(d.max(1)).position(|x| square(x) > LARGEST_SQUARE) {
         return Err(Failure::unprocessable(
@@ -29,12 +43,7 @@ fn of<T: Real>(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>,
             json!({"row": row}),
         ));
     }
-    let n = inputs.corpus.shape()[0];
-    match inputs.method {
-        Method::Int8 => scalar::bytes(corpus, n, d, ctx),
-        Method::Binary => scalar::bits(corpus, n, d, ctx),
-        Method::Pq => product::codes(corpus, n, d, inputs.product(d)?, ctx),
-    }
+    Ok(())
 }
 
 /// A tensor of extents that were multiplied to get the number of elements.

@@ -6,7 +6,7 @@ use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
 /// Rows that one thread takes at a time; sums are formed of such pieces in order.
-const PIECE_ROWS: usize = 2048;
+pub(super) const PIECE_ROWS: usize = 2048;
 /// Centroids whose scores are in registers together.
 const TOGETHER: usize = 64;
 
@@ -114,14 +114,7 @@ pub(super) fn train(
 ) -> Result<Vec<f32>, Failure> {
     let n = rows.len() / d;
     let row = |i: usize| &rows[i * d..(i + 1) * d];
-    let mut centroids = Vec::with_capacity(k * d);
-    // Distinct rows: a shuffle cut short.
-    let mut order: Vec<u32> = (0..n as u32).collect();
-    for i in 0..k {
-        order.swap(i, i + below(seed, i as u64, n - i));
-        centroids.extend_from_slice(row(order[i] as usize));
-    }
-    drop(order);
+    let mut centroids: Vec<f32> = first(n, k, seed).iter().flat_map(|&i| row(i as usize)).copied().collect();
     let mut assigned = Vec::new();
     for _ in 0..iterations {
         let now = assign(ctx, rows, &centroids, d)?;
@@ -132,6 +125,17 @@ pub(super) fn train(
         update(rows, d, &assigned, &mut centroids);
     }
     Ok(centroids)
+}
+
+/// The rows that `k` centroids begin at: distinct ones, a shuffle cut short.
+pub(super) fn first(n: usize, k: usize, seed: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n as u32).collect();
+    for i in 0..k {
+        order.swap(i, i + below(seed, i as u64, n - i));
+    }
+    order.truncate(k);
+    order.shrink_to_fit();
+    order
 }
 
 /// Moves each centroid to the mean of its rows; one without rows goes to the row that is furthest from its own.
@@ -161,9 +165,13 @@ fn update(rows: &[f32], d: usize, assigned: &[u8], centroids: &mut [f32]) {
         }
     }
     let empty: Vec<usize> = (0..k).filter(|&c| count[c] == 0).collect();
-    if empty.is_empty() {
-        return;
+    if !empty.is_empty() {
+        refill(rows, d, assigned, centroids, &empty);
     }
+}
+
+/// Moves centroids without rows to the rows that are furthest from their own.
+pub(super) fn refill(rows: &[f32], d: usize, assigned: &[u8], centroids: &mut [f32], empty: &[usize]) {
     let mut far: Vec<(f64, usize)> = rows
         .chunks(d)
         .zip(assigned)
@@ -172,7 +180,7 @@ fn update(rows: &[f32], d: usize, assigned: &[u8], centroids: &mut [f32]) {
         .map(|(i, off)| (off, i))
         .collect();
     far.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    for (c, &(_, i)) in empty.into_iter().zip(&far) {
+    for (&c, &(_, i)) in empty.iter().zip(&far) {
         centroids[c * d..(c + 1) * d].copy_from_slice(&rows[i * d..(i + 1) * d]);
     }
 }

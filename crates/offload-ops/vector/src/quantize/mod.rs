@@ -2,15 +2,17 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 mod kmeans;
 mod product;
 mod scalar;
+mod texts;
 
 use crate::kernel::rows::extents;
-use crate::kernel::search::NO_DEVICE_PATH;
 use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int, real,
+    About, Case, Context, DeviceNeed, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int, real,
 };
 
 offload_core::choice! {
@@ -30,6 +32,8 @@ const MAX_ROWS: usize = u32::MAX as usize;
 const M: i64 = 8;
 const ITERATIONS: i64 = 25;
 const SEED: i64 = 1234;
+/// Why codes of one component each are made on the CPU.
+const WHY_CPU: &str = "codes of one component each take less time than bringing the vectors to a device";
 /// Shapes, names, closures.
 const SMALL_BYTES: u64 = 64 * 1024;
 
@@ -115,6 +119,7 @@ impl Operation for Quantize {
         if !dtype.is_real() {
             return Err(Rejection::new("corpus", format!("corpus is {dtype}, it must be f32 or f64")));
         }
+        let mut device = DeviceNeed::CpuOnly(WHY_CPU);
         let (mut work, mut workspace) = (6.0 * n as f64 * d as f64, scalar::workspace_bytes(n, d));
         let of = |shape: &[usize]| TensorSpec::new(dtype, shape);
         let codes = |width| ("codes", TensorSpec::new(DType::U8, [n, width]));
@@ -123,6 +128,7 @@ impl Operation for Quantize {
             Method::Binary => vec![codes(d.div_ceil(8)), ("codebook", of(&[2, d]))],
             Method::Pq => {
                 let p = inputs.product(d)?;
+                device = gpu::need(&inputs.corpus, n, d, p);
                 work = product::work(n, p);
                 workspace = product::workspace_bytes(n, p);
                 vec![codes(p.m), ("codebook", of(&[p.m, p.centroids(n), p.each]))]
@@ -135,7 +141,7 @@ impl Operation for Quantize {
             bytes_in: inputs.corpus.bytes(),
             bytes_out,
             host_bytes: bytes_out.saturating_add(workspace).saturating_add(SMALL_BYTES),
-            device: NO_DEVICE_PATH,
+            device,
             outputs: outputs
                 .into_iter()
                 .map(|(name, spec)| PlannedOutput { name, spec: Some(spec) })
@@ -145,6 +151,14 @@ impl Operation for Quantize {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        texts::TEXTS
     }
 
     fn cases() -> Vec<Case> {

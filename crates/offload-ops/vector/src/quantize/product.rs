@@ -10,7 +10,7 @@ use offload_core::{Context, Failure};
 /// Centroids of a group of components: what a byte can name.
 const CENTROIDS: usize = 256;
 /// Rows that centroids are trained on, at most.
-const SAMPLE: usize = 256 * CENTROIDS;
+pub(super) const SAMPLE: usize = 256 * CENTROIDS;
 /// Rows that are encoded at a time.
 const BLOCK_ROWS: usize = 1 << 16;
 
@@ -71,10 +71,7 @@ pub(super) fn codes<T: Real>(
         let mut rows = Vec::with_capacity(sample.len().max(BLOCK_ROWS.min(n)) * p.each);
         sample.iter().for_each(|&row| moved(&mut rows, row as usize));
         let centroids = train(ctx, &rows, p.each, k, p.iterations, number(p.seed, g as u64))?;
-        let meant: Vec<T> = centroids
-            .chunks(p.each)
-            .flat_map(|c| c.iter().zip(&centre).map(|(x, c)| T::narrow(f64::from(*x) + c)))
-            .collect();
+        let meant: Vec<T> = meant(&centroids, &centre);
         for first in (0..n).step_by(BLOCK_ROWS) {
             let some = first..(first + BLOCK_ROWS).min(n);
             rows.clear();
@@ -97,8 +94,15 @@ pub(super) fn codes<T: Real>(
         .with("distortion", mean(error, n)))
 }
 
+/// What centroids about a centre mean.
+pub(super) fn meant<T: Real>(centroids: &[f32], centre: &[f64]) -> Vec<T> {
+    let each = centre.len();
+    let one = |c: &[f32]| c.iter().zip(centre).map(|(x, c)| T::narrow(f64::from(*x) + c)).collect::<Vec<T>>();
+    centroids.chunks(each).flat_map(one).collect()
+}
+
 /// The rows that centroids are trained on: all, or some of each stretch.
-fn sample(n: usize, seed: u64) -> Vec<u32> {
+pub(super) fn sample(n: usize, seed: u64) -> Vec<u32> {
     if n <= SAMPLE {
         return (0..n as u32).collect();
     }
@@ -110,7 +114,7 @@ fn sample(n: usize, seed: u64) -> Vec<u32> {
         .collect()
 }
 
-fn centre<'a, T: Real>(sample: &[u32], part: impl Fn(usize) -> &'a [T], each: usize) -> Vec<f64> {
+pub(super) fn centre<'a, T: Real>(sample: &[u32], part: impl Fn(usize) -> &'a [T], each: usize) -> Vec<f64> {
     let mut centre = vec![0.0; each];
     for &row in sample {
         centre.iter_mut().zip(part(row as usize)).for_each(|(c, x)| *c += x.wide());

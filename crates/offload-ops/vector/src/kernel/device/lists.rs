@@ -16,7 +16,7 @@ pub(super) struct Lists {
     pub(super) splits: usize,
     pub(super) keys: Buffer<u64>,
     pub(super) rows: Buffer<u32>,
-    counts: Buffer<u32>,
+    pub(super) counts: Buffer<u32>,
     /// Complements of the limits, so that 0 is none.
     pub(super) cuts: Buffer<u64>,
 }

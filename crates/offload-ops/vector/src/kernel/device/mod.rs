@@ -2,7 +2,7 @@
 //!
 //! Few queries: every row is evaluated exactly in one pass over the corpus (bound by memory: 512 MB for a million rows of
 //! 128, 0.12 ms at 4.3 TB/s), its cost written as 8 bytes, and the least selected from those. Many queries: products in
-//! TF32 by the vendor's library, tile by tile, turned into bounds and sifted into short lists; the listed rows are
+//! TF32 turned into bounds and sifted into short lists, where the rows are many without being written; the listed rows are
 //! evaluated exactly, and the bound of what is not listed shows whether the answer is right. Queries for which it does
 //! not are searched again by products in `f32`, and those for which that does not either, exactly.
 
@@ -12,6 +12,7 @@ mod lists;
 mod pack;
 pub(crate) mod pairs;
 mod products;
+mod sift;
 mod size;
 mod texts;
 
@@ -21,10 +22,10 @@ pub(crate) use texts::{PAIR_TEXTS, TEXTS};
 use super::metric::Metric;
 use super::pair::Real;
 use super::top::Ranked;
-use bounds::Precision;
+use bounds::{Bounds, Precision};
 use offload_api::{DType, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, KernelElement};
+use offload_core::device::{Buffer, DeviceError, Gpu, KernelElement};
 
 /// The tensors of a search.
 pub(crate) struct Inputs<'a> {
@@ -48,6 +49,17 @@ pub(crate) fn search(
         DType::F64 => real::<f64>(inputs, size, gpu),
         _ => codes(inputs, size, gpu),
     }
+}
+
+/// Scores are `f64` whatever the vectors are.
+///
+/// # Errors
+/// [`DeviceError::Unsupported`].
+pub(crate) fn needs_f64(gpu: &Gpu<'_>) -> Result<(), Failure> {
+    if gpu.device().f64 {
+        return Ok(());
+    }
+    Err(DeviceError::Unsupported("scores are f64, which the device does not have".into()).into())
 }
 
 /// The number of a metric in the kernels.
@@ -101,7 +113,7 @@ fn real<T: Real + KernelElement>(
         return exact::search(gpu, size, &of, &scores, &all);
     }
     let sample = bounds::sample(corpus, size.d, mask);
-    let fitted = bounds::Bounds::fit(inputs.metric, size.d, &sample);
+    let fitted = Bounds::fit(inputs.metric, size.d, &sample);
     let mut products = products::Products::new(gpu, size, &of, &fitted, &scores)?;
     let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); size.queries];
     let mut left = all;
@@ -116,6 +128,11 @@ fn real<T: Real + KernelElement>(
         }
     }
     Ok(best)
+}
+
+/// The number in `sm_90` and the like.
+fn generation(architecture: &str) -> u32 {
+    architecture.strip_prefix("sm_").and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// Whether so few rows are left in that evaluating them is cheaper than products with all.

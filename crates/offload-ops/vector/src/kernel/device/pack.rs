@@ -11,10 +11,19 @@ use offload_core::device::{At, Buffer, Gpu, Groups, KernelElement};
 /// Groups at most.
 const MOST_GROUPS: usize = 8192;
 
+/// Where rows go.
+pub(super) struct Place<'a> {
+    pub(super) rows: &'a Buffer<f32>,
+    pub(super) weights: &'a Buffer<f32>,
+    /// How many have no place, then up to `most` of them.
+    pub(super) apart: &'a Buffer<u32>,
+    pub(super) most: usize,
+}
+
 /// Packed rows of a tile, weights of all rows, and those that have no place.
 pub(super) struct Packed {
     centre: Buffer<f64>,
-    rows: Buffer<f32>,
+    pub(super) rows: Buffer<f32>,
     pub(super) weights: Buffer<f32>,
     /// How many, then the rows.
     pub(super) apart: Buffer<u32>,
@@ -35,12 +44,12 @@ impl Packed {
         };
         let packed = Packed {
             centre,
-            rows: gpu.zeros(if bounds.packed { size.tile * size.width } else { 1 })?,
+            rows: gpu.zeros(if bounds.packed { size.packed_rows() * size.width } else { 1 })?,
             weights: gpu.zeros(size.rows)?,
             apart: gpu.zeros(1 + APART)?,
         };
         if !bounds.packed {
-            packed.start(gpu, size, of, bounds, (0, size.rows))?;
+            packed.start(gpu, size, of, bounds, (0, size.rows, 1), false, &packed.place())?;
         }
         Ok(packed)
     }
@@ -63,17 +72,25 @@ impl Packed {
         if !bounds.packed {
             return Ok(of.corpus.at(first * size.d));
         }
-        self.start(gpu, size, of, bounds, (first, count))?;
+        self.start(gpu, size, of, bounds, (first, count, 1), true, &self.place())?;
         Ok(self.rows.at(0))
     }
 
-    fn start<T: KernelElement>(
+    fn place(&self) -> Place<'_> {
+        Place { rows: &self.rows, weights: &self.weights, apart: &self.apart, most: APART }
+    }
+
+    /// Starts packing `count` rows, each `step`-th from `first` times that on, or only weighing them.
+    #[allow(clippy::too_many_arguments, reason = "which rows, in which form, and where to")]
+    pub(super) fn start<T: KernelElement>(
         &self,
         gpu: &mut Gpu<'_>,
         size: Size,
         of: &Vectors<T>,
         bounds: &Bounds,
-        (first, count): (usize, usize),
+        (first, count, step): (usize, usize, usize),
+        write: bool,
+        to: &Place<'_>,
     ) -> Result<(), Failure> {
         let groups = count.div_ceil((BLOCK / LANES) as usize).min(MOST_GROUPS) as u32;
         pack::vector_pack::<T>(
@@ -81,19 +98,20 @@ impl Packed {
             Groups([groups, 1, 1]),
             first as u32,
             count as u32,
+            step as u32,
             size.d as u32,
             size.width as u32,
             number(of.metric),
-            u32::from(bounds.packed),
+            u32::from(write),
             u32::from(size.masked),
-            APART as u32,
+            to.most as u32,
             bounds.frame.scale,
             &self.centre,
             &of.corpus,
             &of.filter,
-            &self.rows,
-            &self.weights,
-            &self.apart,
+            to.rows,
+            to.weights,
+            to.apart,
         )
     }
 }

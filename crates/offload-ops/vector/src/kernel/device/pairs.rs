@@ -1,8 +1,8 @@
 //! Scores of pairs on a device.
 
 use super::super::metric::Metric;
-use super::number;
 use super::texts::{BLOCK, LANES, pairs};
+use super::{needs_f64, number};
 use offload_api::Tensor;
 use offload_core::Failure;
 use offload_core::device::{Gpu, Groups, KernelElement};
@@ -20,6 +20,7 @@ pub(crate) fn scores<T: KernelElement>(
     (count, d): (usize, usize),
     gpu: &mut Gpu<'_>,
 ) -> Result<Vec<f64>, Failure> {
+    needs_f64(gpu)?;
     let step = |t: &Tensor| if t.shape().len() == 1 { 0 } else { d as u64 };
     let (a_step, b_step) = (step(a), step(b));
     let a = gpu.input::<T>("a", a)?;

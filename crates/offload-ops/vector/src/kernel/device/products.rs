@@ -12,10 +12,11 @@ use super::exact::Vectors;
 use super::lists::{Lists, Offer};
 use super::number;
 use super::pack::Packed;
+use super::sift::{self, Sift};
 use super::size::{APART, Size};
 use super::texts::{BLOCK, LANES, rank};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gemm, Gpu, Groups, KernelElement};
+use offload_core::device::{At, Buffer, Gemm, Gpu, Groups, KernelElement};
 
 /// What the passes share.
 pub(super) struct Products<'a, T> {
@@ -24,11 +25,20 @@ pub(super) struct Products<'a, T> {
     bounds: &'a Bounds,
     scores: &'a Buffer<u64>,
     packed: Packed,
+    sift: Option<Sift>,
     lists: Lists,
     merged: Lists,
     best: Lists,
     keys: Buffer<u64>,
     rows: Buffer<u32>,
+}
+
+/// Queries of a pass, on the device.
+struct Queries {
+    count: usize,
+    packed: Buffer<f32>,
+    owns: Buffer<f32>,
+    precision: Precision,
 }
 
 impl<'a, T: Real + KernelElement> Products<'a, T> {
@@ -40,12 +50,14 @@ impl<'a, T: Real + KernelElement> Products<'a, T> {
         bounds: &'a Bounds,
         scores: &'a Buffer<u64>,
     ) -> Result<Self, Failure> {
+        let packed = Packed::new(gpu, size, of, bounds)?;
         Ok(Products {
             size,
             of,
             bounds,
             scores,
-            packed: Packed::new(gpu, size, of, bounds)?,
+            sift: Sift::new(gpu, size, of, bounds, &packed)?,
+            packed,
             lists: Lists::new(gpu, size.group, size.splits, size.keep)?,
             merged: Lists::new(gpu, size.group, 1, size.keep)?,
             best: Lists::new(gpu, size.group, 1, size.k)?,
@@ -104,30 +116,92 @@ impl<'a, T: Real + KernelElement> Products<'a, T> {
         precision: Precision,
     ) -> Result<Vec<Option<Query>>, Failure> {
         let Size { d, width, .. } = self.size;
-        let mut packed = vec![0.0f32; some.len() * width];
-        let framed: Vec<Option<Query>> = packed
+        let mut host = vec![0.0f32; some.len() * width];
+        let framed: Vec<Option<Query>> = host
             .chunks_exact_mut(width)
             .zip(some)
             .map(|(to, &q)| self.bounds.query(&queries[q as usize * d..][..d], precision, to))
             .collect();
         let owns: Vec<f32> = framed.iter().map(|f| f.as_ref().map_or(f32::NAN, |f| f.own)).collect();
-        let (packed, owns) = (gpu.upload(&packed)?, gpu.upload(&owns)?);
+        let of =
+            Queries { count: some.len(), packed: gpu.upload(&host)?, owns: gpu.upload(&owns)?, precision };
         self.lists.clear(gpu)?;
+        match &self.sift {
+            // The kernel has no other precision.
+            Some(sift) if precision == Precision::Tf32 => {
+                let panels = gpu.upload(&sift::panels(&host, width))?;
+                self.sift(gpu, sift, &of, &panels)?;
+            }
+            _ => self.tiles(gpu, &of)?,
+        }
+        Ok(framed)
+    }
+
+    /// Every product, tile by tile.
+    fn tiles(&self, gpu: &mut Gpu<'_>, of: &Queries) -> Result<(), Failure> {
         self.packed.begin(gpu, self.bounds)?;
         for first in (0..self.size.rows).step_by(self.size.tile) {
             let count = self.size.tile.min(self.size.rows - first);
             let rows = self.packed.tile(gpu, self.size, self.of, self.bounds, (first, count))?;
-            let gemm = Gemm {
-                transpose_b: true,
-                tf32: precision == Precision::Tf32,
-                ..Gemm::new(some.len(), count, width)
-            };
-            gpu.gemm_at::<f32>(&gemm, packed.at(0), rows, self.scores.at(0))?;
-            let cosine = self.of.metric == Metric::Cosine;
-            let weights = &self.packed.weights;
-            self.lists.take_products(gpu, some.len(), (first, count), self.scores, &owns, weights, cosine)?;
+            self.tile(gpu, of, (first, count), rows, &self.packed.weights)?;
         }
-        Ok(framed)
+        self.merged.merge(gpu, of.count, &self.lists, false)
+    }
+
+    /// The products with these rows past the lists.
+    fn tile(
+        &self,
+        gpu: &mut Gpu<'_>,
+        of: &Queries,
+        (first, count): (usize, usize),
+        rows: At,
+        weights: &Buffer<f32>,
+    ) -> Result<(), Failure> {
+        let gemm = Gemm {
+            transpose_b: true,
+            tf32: of.precision == Precision::Tf32,
+            ..Gemm::new(of.count, count, self.size.width)
+        };
+        gpu.gemm_at::<f32>(&gemm, of.packed.at(0), rows, self.scores.at(0))?;
+        let cosine = self.of.metric == Metric::Cosine;
+        self.lists.take_products(gpu, of.count, (first, count), self.scores, &of.owns, weights, cosine)
+    }
+
+    /// The products of a sample, and then what is below their limits of all.
+    fn sift(
+        &self,
+        gpu: &mut Gpu<'_>,
+        sift: &Sift,
+        of: &Queries,
+        panels: &Buffer<f32>,
+    ) -> Result<(), Failure> {
+        let Size { rows, width, tile, .. } = self.size;
+        for first in (0..sift.cut.sample).step_by(tile) {
+            let count = tile.min(sift.cut.sample - first);
+            self.tile(gpu, of, (first, count), sift.rows.at(first * width), &sift.weights)?;
+        }
+        // As many rows as are kept are at or below the limit of a list of some rows, so none above it is missed.
+        self.merged.merge(gpu, of.count, &self.lists, false)?;
+        sift.hits.clear(gpu)?;
+        self.packed.begin(gpu, self.bounds)?;
+        let plain = sift::plain(&self.of.corpus).filter(|_| !self.bounds.packed);
+        let step = if plain.is_some() { rows } else { self.size.packed_rows() };
+        for first in (0..rows).step_by(step) {
+            let count = step.min(rows - first);
+            self.packed.tile(gpu, self.size, self.of, self.bounds, (first, count))?;
+            sift.pass(
+                gpu,
+                (first, count, width),
+                of.count,
+                self.of.metric,
+                panels,
+                &of.owns,
+                &self.merged.cuts,
+                plain.unwrap_or(&self.packed.rows),
+                &self.packed.weights,
+            )?;
+        }
+        self.merged.merge(gpu, of.count, &sift.hits, false)
     }
 
     /// Evaluates the listed rows and those apart, and ranks them.
@@ -137,7 +211,6 @@ impl<'a, T: Real + KernelElement> Products<'a, T> {
         (chosen, from, count): (&Buffer<u32>, usize, usize),
     ) -> Result<(), Failure> {
         let slots = self.size.slots();
-        self.merged.merge(gpu, count, &self.lists, false)?;
         let groups = slots.div_ceil((BLOCK / LANES) as usize) as u32;
         rank::vector_rank::<T>(
             gpu,

@@ -32,6 +32,21 @@
   #define add_product(s, a, b) add_f64(s, mul_f64(a, b))
 #endif
 
+// Chunks whose loads are under way together: 64 bytes an item. With one query all are asked for before the first is
+// used; with more there is enough to do meanwhile, and their sums need the registers.
+#if defined(T_F32)
+  #define UNDER_WAY 4
+#else
+  #define UNDER_WAY 2
+#endif
+#if QUERIES == 1
+  #define AHEAD UNDER_WAY
+  #define UNROLL 1
+#else
+  #define AHEAD 1
+  #define UNROLL UNDER_WAY
+#endif
+
 #define COSINE 0u
 #define L2 1u
 #define DOT 2u
@@ -128,21 +143,27 @@ DEVICE void row_fold(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, 
     for (int a = 0; a < QUERIES; a++) part[a][j] = 0.0;
   }
   const u32 chunks = d / 16u;
-  #pragma unroll 4
-  for (u32 c = 0; c < chunks; c++) {
-    const u32 at = c * 16u + lane * PER;
-    f64 v[PER];
-    load_row(v, x + at, whole);
-    if (metric == COSINE) {
-      #pragma unroll
-      for (int j = 0; j < PER; j++) own[j] = add_product(own[j], v[j], v[j]);
-    }
+  #pragma unroll UNROLL
+  for (u32 c = 0; c < chunks; c += AHEAD) {
+    f64 v[AHEAD][PER];
     #pragma unroll
-    for (int a = 0; a < QUERIES; a++) {
-      f64 y[PER];
-      load_query(y, q[a] + at, whole);
+    for (u32 b = 0; b < AHEAD; b++)
+      load_row(v[b], x + (c + b < chunks ? c + b : c) * 16u + lane * PER, whole);
+    #pragma unroll
+    for (u32 b = 0; b < AHEAD; b++) {
+      if (c + b >= chunks) break;
+      const u32 at = (c + b) * 16u + lane * PER;
+      if (metric == COSINE) {
+        #pragma unroll
+        for (int j = 0; j < PER; j++) own[j] = add_product(own[j], v[b][j], v[b][j]);
+      }
       #pragma unroll
-      for (int j = 0; j < PER; j++) part[a][j] = row_term(metric, part[a][j], v[j], y[j]);
+      for (int a = 0; a < QUERIES; a++) {
+        f64 y[PER];
+        load_query(y, q[a] + at, whole);
+        #pragma unroll
+        for (int j = 0; j < PER; j++) part[a][j] = row_term(metric, part[a][j], v[b][j], y[j]);
+      }
     }
   }
   #pragma unroll

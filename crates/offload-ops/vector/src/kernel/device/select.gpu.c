@@ -3,18 +3,7 @@
 // reading it once: 4 bytes a score, coalesced, EACH independent loads an item under way, one barrier for all of them.
 #define EACH 16
 
-// What a product becomes: a bound from below, up to what the host takes off for the query.
-#define BOUND(i) (cosine ? scores[i] * weights[first + (i)] : fma_f32(own, weights[first + (i)], scores[i]))
-
-DEVICE u64 bound_key(f32 bound) {
-  const u32 bits = AS_U32(bound);
-  return (u64)((bits >> 31) != 0 ? ~bits : bits | 0x80000000u);
-}
-
-DEVICE f32 key_bound(u64 key) {
-  const u32 ordered = (u32)key;
-  return AS_F32((ordered >> 31) != 0 ? ordered & 0x7fffffffu : ~ordered);
-}
+#define BOUND(i) bound_of(cosine, own, weights[first + (i)], scores[i])
 
 // Products of `width` rows from `first` on with each query, as f32.
 KERNEL vector_select_bounds(u32 first, u32 width, u32 part, u32 keep, u32 cosine, GLOBAL const u64 *RESTRICT products,

@@ -1,5 +1,6 @@
 //! How a search is cut for a device, and the device memory that takes: the plan and the run both ask here.
 
+use super::sift::Cut;
 use offload_api::DType;
 
 /// The most answers for each query: their lists are made in a group's shared memory.
@@ -26,6 +27,8 @@ const CACHED_BYTES: usize = 24 << 20;
 const BUSY: usize = 1024;
 /// Scores that a list is worth starting for.
 const LEAST_PART: usize = 4096;
+/// Rows of a sample, at least: fewer take as long.
+const LEAST_SAMPLE: usize = 4096;
 
 /// How a search is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub(crate) struct Size {
     pub(super) group: usize,
     pub(super) tile: usize,
     pub(super) splits: usize,
+    /// How rows are sifted, where they are many enough.
+    pub(super) sift: Option<Cut>,
     pub(super) exact_group: usize,
     pub(super) exact_tile: usize,
     pub(super) exact_splits: usize,
@@ -71,7 +76,7 @@ impl Size {
         let splits = |group: usize, tile: usize, keep: usize| {
             (BUSY / group).min(tile / LEAST_PART.max(4 * keep)).max(1)
         };
-        Size {
+        let size = Size {
             queries,
             rows,
             d,
@@ -84,9 +89,25 @@ impl Size {
             group,
             tile,
             splits: splits(group, tile, keep),
+            sift: None,
             exact_group,
             exact_tile,
             exact_splits: splits(exact_group, exact_tile, k),
+        };
+        size.with_sample(LEAST_SAMPLE)
+    }
+
+    /// The same with a sample of at least so many rows, where that is a small part of them.
+    pub(super) fn with_sample(self, least: usize) -> Size {
+        Size { sift: Cut::of(&self, least), ..self }
+    }
+
+    /// Rows that are packed at a time.
+    pub(super) fn packed_rows(&self) -> usize {
+        match self.sift {
+            // Nothing of them is written but what passes.
+            Some(_) => (PACKED_BYTES / 4 / self.width).clamp(self.tile, self.rows),
+            None => self.tile,
         }
     }
 
@@ -122,9 +143,10 @@ impl Size {
                 .saturating_add(lists(group, self.k))
                 .saturating_add((group * self.slots()) as u64 * 12)
                 .saturating_add(rows * 4 + (1 + APART as u64) * 4 + d * 8)
-                .saturating_add((self.tile * self.width) as u64 * 4)
+                .saturating_add((self.packed_rows() * self.width) as u64 * 4)
                 // Packed for either precision, and listed for the second and the last pass.
-                .saturating_add(queries.saturating_mul(2 * (self.width as u64 * 4 + 4) + 8));
+                .saturating_add(queries.saturating_mul(2 * (self.width as u64 * 4 + 4) + 8))
+                .saturating_add(self.sift.map_or(0, |cut| cut.bytes(self)));
         }
         bytes
     }

@@ -8,19 +8,19 @@ use super::super::top::Top;
 use super::bounds::{self, Bounds, Precision};
 use super::products::Products;
 use super::{Size, exact};
-use offload_api::DType;
+use offload_api::{DType, Tensor};
 use offload_core::device::{Descriptor, Gpu, LanePriority, Residents};
 use offload_core::{Context, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
 
 /// Rows about `offset`, spread by `spread`, nearly normal.
-fn vectors(seed: u64, n: usize, d: usize, offset: f64, spread: f64) -> Vec<f32> {
+pub(super) fn vectors(seed: u64, n: usize, d: usize, offset: f64, spread: f64) -> Vec<f32> {
     let about = |i: u64| (0..4).map(|j| unit(seed + 100 * j, i) - 0.5).sum::<f64>();
     (0..(n * d) as u64).map(|i| (offset + spread * about(i)) as f32).collect()
 }
 
-fn on_opencl(test: impl Fn(&mut Gpu<'_>)) {
+pub(super) fn on_opencl(test: impl Fn(&mut Gpu<'_>)) {
     let options = Options { allow_cpu_opencl: true, ..Options::default() };
     let devices: Vec<Descriptor> = match opencl::list(&options) {
         Ok(devices) => devices,
@@ -78,6 +78,62 @@ fn bounds_decide_alone_where_rows_can_be_told_apart() {
                     }
                 }
             });
+        }
+    }
+}
+
+#[test]
+fn tiles_groups_and_splits_change_nothing() {
+    let (q, n, d) = (12, 4000, 8);
+    for (about, offset, spread) in [("as it is", 0.0, 1.0), ("packed", 1e4, 1.0), ("ties", 0.0, 0.0)] {
+        let of = |seed, rows| {
+            let v = vectors(seed, rows, d, offset, if spread == 0.0 { 2.0 } else { spread });
+            let v = v.iter().map(|x| if spread == 0.0 { x.round() } else { *x });
+            Tensor::new(vec![rows, d], v.collect::<Vec<f32>>()).unwrap()
+        };
+        let (queries, corpus) = (of(5, q), of(6, n));
+        let mask: Vec<u8> = (0..n).map(|r| u8::from(r % 5 != 1)).collect();
+        let mask = Tensor::new(vec![n], mask).unwrap();
+        for (metric, k) in [(Metric::L2, 10), (Metric::Cosine, 3), (Metric::Dot, 40), (Metric::Hamming, 5)] {
+            let inputs = super::Inputs {
+                queries: ("queries", &queries),
+                corpus: &corpus,
+                filter: Some(&mask),
+                metric,
+            };
+            let by_product = metric != Metric::Hamming;
+            let whole = Size::of((q, n, d), k, DType::F32, true, by_product);
+            assert_eq!(whole.tile, n);
+            let space = Space {
+                queries: queries.as_slice::<f32>().unwrap(),
+                corpus: corpus.as_slice::<f32>().unwrap(),
+                d,
+                metric,
+            };
+            let rows: Vec<u32> = (0..n as u32).filter(|r| r % 5 != 1).collect();
+            let want: Vec<_> = (0..q)
+                .map(|i| {
+                    let mut top = Top::new(k);
+                    space.offer(i, &rows, &mut top);
+                    top.into_sorted()
+                })
+                .collect();
+            let cut = Size {
+                group: 5,
+                tile: 900,
+                splits: 3,
+                exact_group: 5,
+                exact_tile: 1500,
+                exact_splits: 4,
+                ..whole
+            };
+            let alone = Size { bounded: false, ..cut };
+            for size in [whole, cut, alone] {
+                on_opencl(|gpu| {
+                    let got = super::search(&inputs, size, gpu).unwrap();
+                    assert_eq!(got, want, "{about}, {metric:?}, {size:?}");
+                });
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) static TEXTS: &[&KernelText] = &[
     &pack::PACK,
     &select_short::SELECT,
     &select_long::SELECT,
+    &sift::SIFT,
 ];
 
 macro_rules! costs {
@@ -88,9 +89,9 @@ pub(super) mod pack {
             elements: [F32, F64],
             defines: [("QUERIES", "1")],
         }
-        /// `packed[row - first, ..]` where `write`, and `weights[row]`.
+        /// `packed[i, ..]` where `write`, and `weights[first + i]`, of the row `(first + i) step`.
         fn vector_pack<T>(
-            first: u32, count: u32, d: u32, width: u32, metric: u32, write: u32, masked: u32, most: u32,
+            first: u32, count: u32, step: u32, d: u32, width: u32, metric: u32, write: u32, masked: u32, most: u32,
             scale: f64, centre: [f64], corpus: [T], filter: [u8], packed: [f32], weights: [f32], apart: [u32],
         );
     }
@@ -118,7 +119,11 @@ macro_rules! select {
             offload_core::kernels! {
                 /// Running lists of the least.
                 pub(crate) static SELECT = $name {
-                    text: concat!(include_str!("list.gpu.c"), include_str!("select.gpu.c")),
+                    text: concat!(
+                        include_str!("list.gpu.c"),
+                        include_str!("bound.gpu.c"),
+                        include_str!("select.gpu.c")
+                    ),
                     block: super::BLOCK,
                     elements: [],
                     defines: [("LIST", $list)],
@@ -140,3 +145,27 @@ macro_rules! select {
 }
 select!(select_short, "vector_select_short", "512");
 select!(select_long, "vector_select_long", "2048");
+
+pub(super) mod sift {
+    offload_core::kernels! {
+        /// Rows below thresholds, by products that are not written.
+        pub(crate) static SIFT = "vector_sift" {
+            text: concat!(include_str!("bound.gpu.c"), include_str!("hits.gpu.c"), include_str!("sift.gpu.c")),
+            cuda: concat!(
+                include_str!("bound.gpu.c"),
+                include_str!("hits.gpu.c"),
+                include_str!("sift.cuda.cu"),
+                include_str!("sift.gpu.c")
+            ),
+            block: super::BLOCK,
+            elements: [],
+            defines: [],
+        }
+        /// Rows whose bound is below the query's threshold, past the lists.
+        fn vector_sift(
+            first: u32, count: u32, width: u32, queries: u32, cosine: u32, capacity: u32,
+            panels: [f32], owns: [f32], thresholds: [u64], corpus: [f32], weights: [f32],
+            list_keys: [u64], list_rows: [u32], counts: [u32], cuts: [u64],
+        );
+    }
+}
