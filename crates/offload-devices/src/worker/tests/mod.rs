@@ -34,7 +34,7 @@ fn settings(faults: &str) -> WorkerSettings {
         launch: launch(),
         options: ServeOptions { open, keep_bytes: 1 << 20, ..ServeOptions::default() },
         watchdog: Some(Duration::from_millis(1500)),
-        cancel_grace: Duration::from_millis(100),
+        cancel_grace: Duration::from_millis(1000),
         start_timeout: Duration::from_secs(30),
         answer_timeout: Duration::from_secs(5),
     }
