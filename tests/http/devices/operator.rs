@@ -15,7 +15,7 @@ fn a_device_is_listed_with_how_it_is() {
     let d = &listed[1];
     assert_eq!((&d["id"], &d["name"], &d["backend"]), (&1.into(), &"test device 1".into(), &"test".into()));
     assert_eq!((&d["is_cpu"], &d["faults"], &d["restarts"]), (&true.into(), &0.into(), &0.into()));
-    assert_eq!((&d["memory_total_bytes"], &d["memory_used_bytes"]), (&268_435_456.into(), &0.into()));
+    assert_eq!((&d["memory_total_bytes"], &d["memory_used_bytes"]), (&33_554_432.into(), &0.into()));
     assert_eq!(workers(&service).len(), 2);
     assert_eq!(metric(&service, "heliosdb_gpu_device_up"), 2.0);
 }
@@ -77,6 +77,10 @@ fn without_a_gpu_the_service_is_ready_at_once_and_says_what_is_absent() {
         let reason = absent.iter().find(|(what, _)| of(what)).map(|(_, reason)| reason);
         assert!(listed || reason.is_some_and(|r| !r.is_empty()), "{driver}: {absent:?}");
     }
+    let (_, key) = service.tenant("plain", serde_json::json!({}), &["gpu:matrix"]);
+    let told = service.call("GET", "/api/v1/devices", &[("x-api-key", &key)], b"").expect(200);
+    let reasons = told["absent"].as_array().expect("a list").iter().map(|a| a["reason"].clone());
+    assert!(reasons.into_iter().all(|r| r == "not used; the service's log has the reason"), "{told}");
     let service = Service::start(&[("DEVICES__ENABLED", "false"), ("DEVICES__TEST_DEVICES", "1")]);
     assert_eq!(super::absent(&service).len(), 1);
     assert!(devices(&service).is_empty());

@@ -112,7 +112,10 @@ impl Places {
         }
         let executor = Executor::Device(device);
         if job.excluded.contains(&executor) {
-            return Some(format!("device {device} failed this job before"));
+            return Some(match job.excluded {
+                [_] => format!("device {device} failed this job before"),
+                _ => "devices failed this job before".into(),
+            });
         }
         if needed > job.limits.max_device_bytes {
             let limit = job.limits.max_device_bytes;

@@ -29,7 +29,7 @@ pub fn job(operation: &str, tenant: &str, inputs: &[(&'static str, Value)]) -> D
         operation: find(operation),
         inputs: inputs.iter().cloned().fold(Record::new(), |r, (name, value)| r.with(name, value)),
         tenant: TenantId::new(tenant),
-        reserved_bytes: 64 << 20,
+        reserved_bytes: 24 << 20,
         context: Context::default(),
     }
 }

@@ -24,12 +24,17 @@ fn launch() -> Launch {
 }
 
 fn settings(faults: &str) -> WorkerSettings {
-    let open = discover::Options { test_faults: faults.into(), ..discover::Options::default() };
+    // Little memory, which is quickly zeroed before the first job.
+    let open = discover::Options {
+        test_faults: faults.into(),
+        test_memory_bytes: 32 << 20,
+        ..discover::Options::default()
+    };
     WorkerSettings {
         launch: launch(),
         options: ServeOptions { open, keep_bytes: 1 << 20, ..ServeOptions::default() },
         watchdog: Some(Duration::from_millis(1500)),
-        cancel_grace: Duration::from_millis(100),
+        cancel_grace: Duration::from_millis(1000),
         start_timeout: Duration::from_secs(30),
         answer_timeout: Duration::from_secs(5),
     }
