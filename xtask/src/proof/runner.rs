@@ -2,6 +2,7 @@
 //! for values that nobody wrote.
 
 use super::Variant;
+use super::cases::MOST_ITEMS;
 use super::kept::{self, Kept};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -13,6 +14,10 @@ use std::time::{Duration, Instant};
 /// What the runner calls the two devices.
 const POCL_DEVICE: &str = "Portable Computing Language";
 const SIMULATOR: &str = "Oclgrind";
+
+/// What the simulator looks for.
+const BOTH_CHECKS: &[&str] = &["--data-races", "--uninitialized"];
+const RACES_ONLY: &[&str] = &["--data-races"];
 
 /// How long one run of cases, or one mutant, may take.
 const POCL_LIMIT: Duration = Duration::from_secs(300);
@@ -133,15 +138,25 @@ impl Runner<'_> {
             }
         }
         // A simulated device uses one core for each group, and small cases have one: so several devices.
-        let parts = std::thread::available_parallelism().map_or(2, usize::from).min(due.len());
+        let parts = std::thread::available_parallelism().map_or(2, usize::from).min(due.len()).max(1);
+        let (small, large): (Vec<_>, Vec<_>) = due.into_iter().partition(|r| r.items() <= MOST_ITEMS);
+        let lists = [(small, BOTH_CHECKS), (large, RACES_ONLY)];
         let ended: Vec<Result<Part, String>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..parts)
-                .map(|n| {
-                    let part: Vec<_> = due.iter().skip(n).step_by(parts).copied().collect();
-                    scope.spawn(move || self.part_on_simulator(n, &part))
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a part panicked".into()))).collect()
+            let run = |n: usize| {
+                let mut ended = Vec::new();
+                for (list, checks) in &lists {
+                    let part: Vec<_> = list.iter().skip(n).step_by(parts).copied().collect();
+                    if !part.is_empty() {
+                        ended.push(self.part_on_simulator(n, &part, checks));
+                    }
+                }
+                ended
+            };
+            let threads: Vec<_> = (0..parts).map(|n| scope.spawn(move || run(n))).collect();
+            threads
+                .into_iter()
+                .flat_map(|t| t.join().unwrap_or_else(|_| vec![Err("a part panicked".into())]))
+                .collect()
         });
         let (mut found, mut broken) = (Vec::new(), None);
         for part in ended {
@@ -167,12 +182,11 @@ impl Runner<'_> {
         }
     }
 
-    fn part_on_simulator(&self, part: usize, chosen: &[&Ran]) -> Result<Part, String> {
+    fn part_on_simulator(&self, part: usize, chosen: &[&Ran], checks: &[&str]) -> Result<Part, String> {
         let path = self.folder.join(format!("races-{part}.txt"));
         let list: String = chosen.iter().map(|r| format!("{}\t{}\n", r.operation, r.number)).collect();
         fs::write(&path, list).map_err(|e| format!("{}: {e}", path.display()))?;
-        let (mut command, log) =
-            self.simulated(&format!("races-{part}.log"), &["--data-races", "--uninitialized"]);
+        let (mut command, log) = self.simulated(&format!("races-{part}.log"), checks);
         command.args(["cases", SIMULATOR]).arg(&path);
         let out = self.folder.join(format!("races-{part}.jsonl"));
         let code = timed(&mut command, &out, RACES_LIMIT)?;
@@ -198,7 +212,7 @@ impl Runner<'_> {
         let mut caught = 0;
         loop {
             // Races alone: what a missing barrier leaves unwritten would be reported first, and it is races that must show.
-            let (mut command, log) = self.simulated("mutant.log", &["--data-races"]);
+            let (mut command, log) = self.simulated("mutant.log", RACES_ONLY);
             command.args(["mutant", SIMULATOR]).arg(caught.to_string());
             match timed(&mut command, &self.folder.join("mutant.out"), MUTANT_LIMIT)? {
                 Some(3) => break,
