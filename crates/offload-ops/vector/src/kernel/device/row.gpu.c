@@ -33,8 +33,10 @@
 #endif
 
 // Chunks whose loads are under way together: 64 bytes an item. With one query all are asked for before the first is
-// used; with more there is enough to do meanwhile, and their sums need the registers.
-#if defined(T_F32)
+// used; with more there is enough to do meanwhile, and their sums need the registers. An item alone has 64 bytes a chunk.
+#if LANES == 1
+  #define UNDER_WAY 1
+#elif defined(T_F32)
   #define UNDER_WAY 4
 #else
   #define UNDER_WAY 2

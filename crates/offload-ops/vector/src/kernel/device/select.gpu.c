@@ -107,6 +107,9 @@ KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named
       turn = NEXT(turn);
     }
   }
+  // Cut first: a list that ran over left out rows below what is kept here, and its limit has to stand.
+  group_barrier();
+  if (count > keep) LIST_CUT();
   for (u32 i = 0; i < limits; i++) {
     const u64 other = ~offered_cuts[(u64)group_id_y() * limits + i];
     // Only the limit is lowered: what the list holds below it stays good, and what it holds above it does no harm.
