@@ -1,8 +1,8 @@
 //! `bench --gpu`: operations on a device, by the device's own clock, beside what the card can do at all.
 //!
 //! Inputs lie on the device already: they have an identity, so the first run of the first work that has them brings them
-//! there, and `first_run_ms` has that run. A goal is held against `compute_ms`. The document is rewritten after each work, so that a
-//! run that is cut off leaves what it had:
+//! there, and `first_run_ms` has that run. A goal is held against `compute_ms`. The document is rewritten after each
+//! work, so that a run that is cut off leaves what it had:
 //!
 //! ```json
 //! {"kind": "ours", "version": "0.1.0", "profile": "dist", "date": "2026-11-26", "scale": "full", "complete": true,
