@@ -14,6 +14,7 @@ type GemmFn<T> = fn_gemm::Gemm<T>;
 mod fn_gemm {
     use super::{Address, Opaque};
     use std::ffi::c_int;
+    // SAFETY: a type; what calls it says why that is sound.
     pub(super) type Gemm<T> = unsafe extern "C" fn(
         Opaque,
         c_int,

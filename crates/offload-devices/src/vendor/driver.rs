@@ -223,6 +223,7 @@ impl Driver {
     fn text(
         &self,
         what: &str,
+        // SAFETY: a type; the call below says why it is sound.
         call: unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int,
         device: c_int,
     ) -> Result<String, DeviceError> {

@@ -76,6 +76,7 @@ macro_rules! functions {
     ($(#[$meta:meta])* $vis:vis struct $table:ident { $( $field:ident : fn($($argument:ty),* $(,)?) -> $result:ty; )* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy)]
+        // SAFETY: types; what calls them says why that is sound.
         $vis struct $table { $( pub(super) $field: unsafe extern "C" fn($($argument),*) -> $result, )* }
 
         impl $table {
