@@ -5,6 +5,7 @@ use super::device::Shared;
 use super::driver::{Address, Opaque};
 use super::memory::{set, synchronize};
 use super::solver::SolverLane;
+use crate::kernels;
 use offload_core::TenantId;
 use offload_core::device::{
     Argument, At, Blas, DeviceError, DeviceLane, Handle, KernelSource, LanePriority, Launch, MARKS, Mark,
@@ -24,6 +25,7 @@ pub(super) struct Lane {
     marks: Vec<Opaque>,
     marked: usize,
     modules: HashMap<KernelSource, ModuleId>,
+    sources: HashMap<ModuleId, KernelSource>,
     functions: HashMap<(ModuleId, &'static str), Opaque>,
     /// Whose job runs, for what the libraries take.
     tenant: Option<TenantId>,
@@ -63,6 +65,7 @@ impl Lane {
             marks: Vec::new(),
             marked: 0,
             modules: HashMap::new(),
+            sources: HashMap::new(),
             functions: HashMap::new(),
             tenant: None,
             blas: None,
@@ -197,11 +200,15 @@ impl DeviceLane for Lane {
         self.enter()?;
         let id = self.shared.module(source)?;
         self.modules.insert(*source, id);
+        self.sources.insert(id, *source);
         Ok(id)
     }
 
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         self.enter()?;
+        let source = self.sources.get(&launch.module);
+        let source = source.ok_or_else(|| DeviceError::Call(format!("{}: no such module", launch.entry)))?;
+        kernels::check_arguments(source, launch)?;
         let function = match self.functions.get(&(launch.module, launch.entry)) {
             Some(function) => *function,
             None => {
@@ -227,8 +234,7 @@ impl DeviceLane for Lane {
             values.iter_mut().map(|v| std::ptr::from_mut(v).cast()).collect();
         let [x, y, z] = launch.groups;
         let driver = &self.shared.driver;
-        // SAFETY: the arguments are those of the entry's declared signature, in order, and outlive the call, which
-        // copies them.
+        // SAFETY: the arguments were held against the entry's declaration, and outlive the call, which copies them.
         driver.check(launch.entry, unsafe {
             (driver.calls.launch)(
                 function,
