@@ -2,7 +2,6 @@
 //! for values that nobody wrote.
 
 use super::Variant;
-use super::cases::MOST_ITEMS;
 use super::kept::{self, Kept};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -138,25 +137,15 @@ impl Runner<'_> {
             }
         }
         // A simulated device uses one core for each group, and small cases have one: so several devices.
-        let parts = std::thread::available_parallelism().map_or(2, usize::from).min(due.len()).max(1);
-        let (small, large): (Vec<_>, Vec<_>) = due.into_iter().partition(|r| r.items() <= MOST_ITEMS);
-        let lists = [(small, BOTH_CHECKS), (large, RACES_ONLY)];
+        let parts = std::thread::available_parallelism().map_or(2, usize::from).min(due.len());
         let ended: Vec<Result<Part, String>> = std::thread::scope(|scope| {
-            let run = |n: usize| {
-                let mut ended = Vec::new();
-                for (list, checks) in &lists {
-                    let part: Vec<_> = list.iter().skip(n).step_by(parts).copied().collect();
-                    if !part.is_empty() {
-                        ended.push(self.part_on_simulator(n, &part, checks));
-                    }
-                }
-                ended
-            };
-            let threads: Vec<_> = (0..parts).map(|n| scope.spawn(move || run(n))).collect();
-            threads
-                .into_iter()
-                .flat_map(|t| t.join().unwrap_or_else(|_| vec![Err("a part panicked".into())]))
-                .collect()
+            let threads: Vec<_> = (0..parts)
+                .map(|n| {
+                    let part: Vec<_> = due.iter().skip(n).step_by(parts).copied().collect();
+                    scope.spawn(move || self.part_on_simulator(n, &part))
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a part panicked".into()))).collect()
         });
         let (mut found, mut broken) = (Vec::new(), None);
         for part in ended {
@@ -182,11 +171,11 @@ impl Runner<'_> {
         }
     }
 
-    fn part_on_simulator(&self, part: usize, chosen: &[&Ran], checks: &[&str]) -> Result<Part, String> {
+    fn part_on_simulator(&self, part: usize, chosen: &[&Ran]) -> Result<Part, String> {
         let path = self.folder.join(format!("races-{part}.txt"));
         let list: String = chosen.iter().map(|r| format!("{}\t{}\n", r.operation, r.number)).collect();
         fs::write(&path, list).map_err(|e| format!("{}: {e}", path.display()))?;
-        let (mut command, log) = self.simulated(&format!("races-{part}.log"), checks);
+        let (mut command, log) = self.simulated(&format!("races-{part}.log"), BOTH_CHECKS);
         command.args(["cases", SIMULATOR]).arg(&path);
         let out = self.folder.join(format!("races-{part}.jsonl"));
         let code = timed(&mut command, &out, RACES_LIMIT)?;
