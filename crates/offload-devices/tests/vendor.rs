@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The fake driver, compiled and put where the driver is looked for; `None`, said aloud, without a C compiler.
 fn fake(memory_bytes: u64) -> Option<Arc<dyn Device>> {
     let folder = std::env::temp_dir().join(format!("fake-cuda-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/libcuda.c");
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
@@ -27,7 +27,7 @@ fn fake(memory_bytes: u64) -> Option<Arc<dyn Device>> {
     assert_eq!(found.devices.len(), 1, "{found:?}");
     let d = &found.devices[0].descriptor;
     assert_eq!((d.architecture.as_str(), d.units, d.pci.as_deref()), ("sm_90", 132, Some("0000:3b:00.0")));
-    Some(open("cuda:0", &options).unwrap())
+    Some(open("cuda:0", &options).expect("the fake card opens"))
 }
 
 #[test]

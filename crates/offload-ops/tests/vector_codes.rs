@@ -60,7 +60,8 @@ fn inputs(corpus: Tensor, m: i64, iterations: i64) -> Record<Tensor> {
 
 #[test]
 fn vectors_are_coded_as_on_the_cpu() {
-    let sets: [(&str, [usize; 2], i64, i64, fn(f64) -> f64); 5] = [
+    type Set = (&'static str, [usize; 2], i64, i64, fn(f64) -> f64);
+    let sets: [Set; 5] = [
         ("uniform", [3000, 12], 4, 6, |x| x),
         // Fewer places than centroids, so that some are left without rows.
         ("few values", [1500, 6], 3, 4, |x| (x * 5.0).floor()),

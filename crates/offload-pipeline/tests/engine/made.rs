@@ -75,7 +75,7 @@ macro_rules! operation {
             }
             fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record, Failure> {
                 let a = match &inputs.a {
-                    Some(a) => gpu.input("a", a)?,
+                    Some(a) => gpu.input::<f64>("a", a)?,
                     None => gpu.upload(&[])?,
                 };
                 let doubled: Vec<f64> = gpu.download(&a)?.iter().map(|x| x * 2.0).collect();
