@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_device_is_listed_with_how_it_is() {
     let service = with_test_devices(2, &[]);
-    let answer = multiply(&service, 20, 1, "gpu");
+    let answer = multiply(&service, 100, 1, "gpu");
     assert!(answer["device_id"].is_u64(), "{answer}");
     assert!(answer["gpu_time_us"].as_u64().is_some_and(|us| us > 0), "{answer}");
     let listed = devices(&service);
