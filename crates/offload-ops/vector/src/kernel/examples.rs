@@ -60,6 +60,7 @@ pub(crate) fn examples(names: Names) -> Vec<Case> {
     let huge = f32s(&[3, 1], &[1e30, -1e-30, 3e38]);
     let tiny = f32s(&[1, 1], &[1e-30]);
     let wide = |x: f32| f64::from(x);
+    let line: Vec<f64> = (0..600i32).map(f64::from).collect();
     let mut cases = vec![
         of_q("cosine", 2, &[(0, 1.0), (1, 0.6)]),
         of_q("l2", 3, &[(0, 0.0), (3, 1.0), (2, root(5.0))]),
@@ -108,6 +109,19 @@ pub(crate) fn examples(names: Names) -> Vec<Case> {
                     (1, -wide(1e-30) * wide(1e-30)),
                 ],
             ),
+            Tolerance::EXACT,
+        ),
+        // Lists of so many are made by a kernel of their own on a device.
+        known(
+            "many answers: the points of a line by their distance from its end",
+            inputs(
+                names,
+                &exact(&[1, 1], &[0.0], DType::F32),
+                &exact(&[600, 1], &line, DType::F32),
+                "l2",
+                600,
+            ),
+            answer(names, &[1, 600], &(0..600i32).map(|i| (i64::from(i), f64::from(i))).collect::<Vec<_>>()),
             Tolerance::EXACT,
         ),
         known(
