@@ -200,7 +200,7 @@ fn sample(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 
 #[test]
 fn metrics_have_the_printed_names_and_labels() {
-    let service = Service::start(&[("RUN__TEST_DEVICES", "1"), ("PLACE__HOST_BUDGET_BYTES", "67108864")]);
+    let service = crate::devices::with_test_devices(1, &[("PLACE__HOST_BUDGET_BYTES", "67108864")]);
     let multiply = "/api/v1/workloads/matrix/multiply";
     let small = json!({"inputs": {"a": [[1, 2], [3, 4]], "b": [[5, 6], [7, 8]]}, "cache": true});
     for device in ["cpu", "cpu", "gpu"] {

@@ -2,7 +2,7 @@
 
 use crate::env::{self, Runner};
 use crate::step::{Done, Steps, cargo_with, shown};
-use crate::{check, layers, proof, tidy, tree};
+use crate::{check, layers, tidy, tree};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -28,7 +28,6 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<(), String> {
         Ok(())
     })?;
     steps.run("python packages", || slow(&|| env::peers(root).map(Done::from)))?;
-    steps.run("OpenCL on the CPU", || slow(&|| proof::pocl().map(Done::from)))?;
     steps.run("java", || slow(&|| env::java().map(Done::from)))?;
     steps.run("tidy", || tidy::run(root))?;
     steps.run("layers", || layers::run(root))?;
@@ -39,7 +38,6 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<(), String> {
     steps.run("examples in the documentation", || {
         shown(cargo_with("test --release --doc -p offload-core").current_dir(root))
     })?;
-    steps.run("kernels without a GPU", || slow(&|| proof::run(root).map(Done::from)))?;
     steps.run("contract suite", || slow(&|| contract(root)))?;
 
     steps.finish(BUDGET);

@@ -10,7 +10,7 @@ fn hit(answer: &Json) -> bool {
 
 #[test]
 fn a_hit_is_equal_to_its_origin_and_says_that_it_is_one() {
-    let service = Service::start(&[("RUN__TEST_DEVICES", "1")]);
+    let service = crate::devices::with_test_devices(1, &[]);
     let cached = product_with(json!({"cache": true, "device": "cpu"}));
     let first = service.post(MULTIPLY, &cached).expect(200);
     assert!(!hit(&first));
@@ -47,7 +47,7 @@ fn a_hit_is_equal_to_its_origin_and_says_that_it_is_one() {
 
 #[test]
 fn an_explicit_device_is_served_only_from_there() {
-    let service = Service::start(&[("RUN__TEST_DEVICES", "1")]);
+    let service = crate::devices::with_test_devices(1, &[]);
     let on = |device: Json| service.post(MULTIPLY, &product_with(json!({"cache": true, "device": device})));
     assert!(!hit(&on(json!("cpu")).expect(200)));
     let gpu = on(json!("gpu")).expect(200);

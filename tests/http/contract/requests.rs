@@ -87,7 +87,7 @@ fn priorities_above_the_tenants_are_lowered_and_said_so() {
 
 #[test]
 fn a_device_computes_what_the_cpu_computes() {
-    let service = Service::start(&[("RUN__TEST_DEVICES", "1")]);
+    let service = crate::devices::with_test_devices(1, &[]);
     for device in [json!("gpu"), json!(0), json!("0")] {
         let answer =
             service.post(MULTIPLY, &product_with(json!({"device": device, "explain": true}))).expect(200);
@@ -132,7 +132,7 @@ fn a_gpu_that_is_not_there_is_not_silently_replaced() {
 
 #[test]
 fn explain_shows_the_figures_behind_the_choice() {
-    let service = Service::start(&[("RUN__TEST_DEVICES", "1")]);
+    let service = crate::devices::with_test_devices(1, &[]);
     let answer = service.post(MULTIPLY, &product_with(json!({"explain": true}))).expect(200);
     let explanation = &answer["explanation"];
     assert_eq!(explanation["chosen"], answer["device"], "{answer}");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A service with this many test devices in service, chosen where callers name none.
-fn with_test_devices(count: usize, more: &[(&str, &str)]) -> Service {
+pub(crate) fn with_test_devices(count: usize, more: &[(&str, &str)]) -> Service {
     let number = count.to_string();
     let mut settings =
         vec![("DEVICES__TEST_DEVICES", number.as_str()), ("DEVICES__AUTO_CPU_DEVICES", "true")];

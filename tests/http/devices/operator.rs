@@ -15,7 +15,7 @@ fn a_device_is_listed_with_how_it_is() {
     let d = &listed[1];
     assert_eq!((&d["id"], &d["name"], &d["backend"]), (&1.into(), &"test device 1".into(), &"test".into()));
     assert_eq!((&d["is_cpu"], &d["faults"], &d["restarts"]), (&true.into(), &0.into(), &0.into()));
-    assert_eq!((&d["memory_total_bytes"], &d["memory_used_bytes"]), (&33_554_432.into(), &0.into()));
+    assert_eq!((&d["memory_total_bytes"], &d["memory_used_bytes"]), (&268_435_456.into(), &0.into()));
     assert_eq!(workers(&service).len(), 2);
     assert_eq!(metric(&service, "heliosdb_gpu_device_up"), 2.0);
 }
