@@ -14,8 +14,6 @@ mod nvidia;
 mod runner;
 mod tools;
 
-pub(crate) use tools::pocl;
-
 use crate::step::{cargo_with, output, shown};
 use crate::{env, tree};
 use cell::{Cell, Table};
