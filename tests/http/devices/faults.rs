@@ -72,7 +72,8 @@ fn two_hundred_killed_workers_cost_no_answer() {
 #[test]
 fn a_thousand_faults_in_the_midst_of_jobs_cost_no_answer() {
     let faults = "call/upload@4, call/download@7, lost/download@61, panic/gemm@71, abort/set@401";
-    let mut service = with_test_devices(3, &[("DEVICES__TEST_DEVICE_FAULTS", faults)]);
+    let mut service =
+        with_test_devices(3, &[("DEVICES__TEST_DEVICE_FAULTS", faults), ("DISPATCH__MAX_ATTEMPTS", "4")]);
     let start = Instant::now();
     let seen = || metric(&service, "heliosdb_gpu_device_fault_total");
     let (answered, on_device) = under_load(&service, || {

@@ -135,6 +135,6 @@ mod tests {
         ];
         let variants = ["a", "b", "c"].map(variant);
         let chosen: Vec<_> = choose(&variants, &all).iter().map(|r| r.number).collect();
-        assert_eq!(chosen, [6, 7, 3, 2, 4]);
+        assert_eq!(chosen, [6, 8, 7, 3, 2, 4]);
     }
 }

@@ -129,16 +129,6 @@ impl<P: Placer> Dispatcher<P> {
         }
         if !job.excluded.contains(&failed) && !self.config.broken(Sabotage::NoExclusion) {
             job.excluded.push(failed);
-            // The last attempt of a job that may use the CPU is there: with as many ill devices as there are attempts,
-            // it would otherwise fail for them.
-            if attempts + 1 >= self.config.max_attempts && job.demand.allows(Executor::Cpu) {
-                let devices = self.lanes.iter().map(|s| s.spec.executor).filter(|e| *e != Executor::Cpu);
-                for device in devices {
-                    if !job.excluded.contains(&device) {
-                        job.excluded.push(device);
-                    }
-                }
-            }
         }
         let job = self.jobs.get(&id)?;
         if !self.reachable(&job.demand, job.class) {
