@@ -24,9 +24,8 @@ pub(super) struct Shared {
     pub(super) driver: Driver,
     pub(super) context: Context,
     pub(super) memory: Mutex<Memory>,
-    pub(super) compiler: Option<Compiler>,
-    /// Code of the kernels that are shipped, for a machine with a driver and no compiler.
-    pub(super) no_compiler: String,
+    /// The run-time compiler, or why there is none.
+    pub(super) compiler: Result<Compiler, String>,
     pub(super) blas: Option<BlasLibrary>,
     pub(super) solver: Option<SolverLibrary>,
     modules: Mutex<Modules>,
@@ -47,13 +46,11 @@ impl Shared {
         blas: Option<BlasLibrary>,
         solver: Option<SolverLibrary>,
     ) -> Shared {
-        let no_compiler = compiler.as_ref().err().cloned().unwrap_or_default();
         Shared {
             driver,
             context,
             memory: Mutex::new(Memory::new(capacity_bytes)),
-            compiler: compiler.ok(),
-            no_compiler,
+            compiler,
             blas,
             solver,
             modules: Mutex::default(),
@@ -74,7 +71,7 @@ impl Shared {
         let compiler = self
             .compiler
             .as_ref()
-            .ok_or_else(|| DeviceError::Unsupported(format!("no run-time compiler: {}", self.no_compiler)))?;
+            .map_err(|why| DeviceError::Unsupported(format!("no run-time compiler: {why}")))?;
         let code = compiler.compile(source)?;
         let mut module: Opaque = std::ptr::null_mut();
         // SAFETY: `code` is a whole image, alive during the call; the driver copies what it needs.
