@@ -56,11 +56,8 @@ pub trait Blas {
 
 /// Factorisations as LAPACK defines them: **column-major**, in place, leading dimension = rows. `double` tells `f64`
 /// from `f32`; pivots and `info` are `i32` in device memory, `info` as LAPACK's. Workspaces are the lane's own,
-/// counted as `workspace_bytes` says.
+/// asked of the library at each call and counted for the tenant whose job runs.
 pub trait Solver {
-    /// An upper bound for the workspace of any call below on an `m × n` matrix (`batch` of them where a call takes a
-    /// batch), in bytes.
-    fn workspace_bytes(&self, m: usize, n: usize, batch: usize, double: bool) -> u64;
     /// Writes the transposes of `batch` row-major `[rows, columns]` matrices one after another, `[columns, rows]`, to
     /// other memory. Entries move and are not computed with. This is how row-major matrices become column-major ones.
     ///

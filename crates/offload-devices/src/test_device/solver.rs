@@ -57,11 +57,6 @@ fn after(at: At, elements: usize, size: usize) -> At {
 }
 
 impl Solver for Lane {
-    fn workspace_bytes(&self, _m: usize, _n: usize, _batch: usize, _double: bool) -> u64 {
-        // What the loops need lies in the process, not on the device.
-        0
-    }
-
     fn transpose(
         &mut self,
         double: bool,

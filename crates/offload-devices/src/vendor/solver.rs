@@ -164,11 +164,6 @@ impl Lane {
 }
 
 impl Solver for Lane {
-    fn workspace_bytes(&self, m: usize, n: usize, batch: usize, double: bool) -> u64 {
-        // Upper bounds seen over cuSOLVER 11 and 12: syevd and gesvd are the largest, below three matrices.
-        bytes(3 * m.max(n) * n.max(1) + 128 * (m + n) + 65_536, double) + 16 * batch as u64
-    }
-
     fn transpose(
         &mut self,
         double: bool,
