@@ -1,6 +1,8 @@
 //! What a running job may ask of its surroundings: whether to stop, and to say how far it is.
 
-use crate::Failure;
+use crate::derived::{Derived, Origin};
+use crate::{Failure, TenantId};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -96,12 +98,36 @@ impl Progress {
 pub struct Context {
     cancel: Cancel,
     progress: Progress,
+    derived: Option<(Arc<Derived>, TenantId)>,
 }
 
 impl Context {
     /// Surroundings with these two ends.
     pub fn new(cancel: Cancel, progress: Progress) -> Self {
-        Context { cancel, progress }
+        Context { cancel, progress, derived: None }
+    }
+
+    /// The same, where structures of this tenant are kept between jobs.
+    #[must_use]
+    pub fn with_derived(mut self, derived: Arc<Derived>, tenant: TenantId) -> Self {
+        self.derived = Some((derived, tenant));
+        self
+    }
+
+    /// A structure made of inputs: kept from an earlier job where they have an identity, or made now. `make` says its
+    /// bytes too.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn derived<T: Any + Send + Sync>(
+        &self,
+        origin: Option<&Origin>,
+        make: impl FnOnce() -> Result<(T, u64), Failure>,
+    ) -> Result<Arc<T>, Failure> {
+        match (&self.derived, origin) {
+            (Some((derived, tenant)), Some(origin)) => derived.get(tenant, origin, make),
+            _ => make().map(|(made, _)| Arc::new(made)),
+        }
     }
 
     /// To be called between blocks of work of at most a few milliseconds.

@@ -5,6 +5,7 @@
 
 mod case;
 mod context;
+mod derived;
 pub mod device;
 mod failure;
 mod graph;
@@ -17,6 +18,7 @@ mod tenant;
 
 pub use case::{Case, Expect, Property, Tolerance, close};
 pub use context::{Cancel, Context, Progress};
+pub use derived::{Derived, Origin};
 pub use failure::{Failure, Rejection};
 pub use graph::Graph;
 pub use inputs::{

@@ -65,9 +65,10 @@ impl Extents {
     }
 
     /// Bytes of the columns by index and of the ids: sorted where they lie far apart, with a table of four slots each
-    /// at most.
+    /// at most; and of the weights, of which a graph that is kept has its own.
     fn network(&self) -> u64 {
-        8 * self.edges + self.nodes * (8 + 16) + 64
+        let columns = if self.weighted { 16 } else { 8 };
+        columns * self.edges + self.nodes * (8 + 16) + 64
     }
 
     /// Bytes of rows of so many arcs, and of the arcs on their way there.

@@ -2,7 +2,7 @@
 
 use super::message::{Report, ReportTo, Task, catching};
 use crate::dispatch::LaneId;
-use offload_core::Context;
+use offload_core::{Context, Derived};
 use rustix::process::Pid;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,13 @@ impl CpuLane {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(lane: LaneId, threads: usize, niceness: i32, report: ReportTo) -> std::io::Result<CpuLane> {
+    pub fn start(
+        lane: LaneId,
+        threads: usize,
+        niceness: i32,
+        derived: Arc<Derived>,
+        report: ReportTo,
+    ) -> std::io::Result<CpuLane> {
         let (tasks, inbox) = channel::<Task>();
         let ids: Arc<Mutex<Vec<Pid>>> = Arc::default();
         let seen = Arc::clone(&ids);
@@ -42,7 +48,7 @@ impl CpuLane {
             }
             while let Ok(task) = inbox.recv() {
                 let job = task.job;
-                let run = || run(task);
+                let run = || run(task, &derived);
                 let outcome = match &pool {
                     Ok(pool) => pool.install(run),
                     Err(_) => run(),
@@ -76,9 +82,9 @@ fn set_niceness(thread: Pid, niceness: i32) {
     }
 }
 
-fn run(task: Task) -> Report {
+fn run(task: Task, derived: &Arc<Derived>) -> Report {
     let start = Instant::now();
-    let ctx = Context::new(task.cancel, task.progress);
+    let ctx = Context::new(task.cancel, task.progress).with_derived(Arc::clone(derived), task.tenant);
     let result = catching(|| {
         ctx.check()?;
         task.operation.operation.cpu(task.inputs, &ctx)
@@ -87,6 +93,6 @@ fn run(task: Task) -> Report {
 }
 
 /// Runs a job on the calling thread: the fast path for work that is shorter than a hop to a lane.
-pub fn run_inline(task: Task) -> Report {
-    run(task)
+pub fn run_inline(task: Task, derived: &Arc<Derived>) -> Report {
+    run(task, derived)
 }

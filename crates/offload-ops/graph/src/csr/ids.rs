@@ -94,6 +94,15 @@ impl Ids {
         Ok(Ids { len: ids.len(), find: Find::Table { ids, slots } })
     }
 
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.find {
+            Find::Same => 0,
+            Find::Bitmap { words, ranks } => words.len() as u64 * 8 + ranks.len() as u64 * 4,
+            Find::Table { ids, slots } => ids.len() as u64 * 8 + slots.len() as u64 * 4,
+        }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -1,6 +1,7 @@
 //! A graph in compressed sparse rows, and how a request's columns become one.
 //!
-//! Nothing here knows an operation: a graph that stays resident between requests can keep a [`Network`] and its rows.
+//! Nothing here knows an operation: of a graph whose columns are a dataset's, the [`Network`] and its rows are kept
+//! between requests.
 
 mod build;
 mod ids;
@@ -8,9 +9,10 @@ mod ids;
 pub(crate) use ids::{BLOCK, Ids};
 
 use offload_api::{DType, Tensor};
-use offload_core::{Context, Failure, Graph, Rejection};
+use offload_core::{Context, Failure, Graph, Origin, Rejection};
 use rayon::prelude::*;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Which arcs a node's row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +75,7 @@ impl Csr {
     }
 
     /// Sorts every row by target. Weights would not follow, so there must be none.
-    pub(crate) fn sort_rows(&mut self, ctx: &Context) -> Result<(), Failure> {
+    fn sort_rows(&mut self, ctx: &Context) -> Result<(), Failure> {
         debug_assert!(self.weights.is_empty());
         let mut rows = Vec::new();
         let mut rest = &mut self.targets[..];
@@ -107,6 +109,8 @@ pub(crate) struct Network {
     pub(crate) dst: Vec<u32>,
     weight: Option<Tensor>,
     pub(crate) directed: bool,
+    /// What its rows are known under.
+    origin: Option<Origin>,
 }
 
 impl Network {
@@ -114,7 +118,17 @@ impl Network {
     ///
     /// # Errors
     /// When a column is not of its type, or a weight is not finite.
-    pub(crate) fn read(graph: Graph, ctx: &Context) -> Result<Network, Failure> {
+    pub(crate) fn read(graph: Graph, ctx: &Context) -> Result<Arc<Network>, Failure> {
+        let columns = [Some(&graph.src), Some(&graph.dst), graph.weight.as_ref(), graph.nodes.as_ref()];
+        let origin = Origin::of(columns).map(|origin| origin.variant(u64::from(graph.directed)));
+        ctx.derived(origin.as_ref(), || {
+            let network = Network::make(graph, origin.clone(), ctx)?;
+            let bytes = network.bytes();
+            Ok((network, bytes))
+        })
+    }
+
+    fn make(graph: Graph, origin: Option<Origin>, ctx: &Context) -> Result<Network, Failure> {
         let column = |t: &Tensor, name: &str| {
             if t.dtype() == DType::U64 {
                 return Ok(());
@@ -132,8 +146,13 @@ impl Network {
             src: ids.indices(src, ctx)?,
             dst: ids.indices(dst, ctx)?,
             ids,
-            weight: graph.weight,
+            weight: match (graph.weight, &origin) {
+                // What is kept must not hold a version of a dataset.
+                (Some(t), Some(_)) => t.as_slice::<f64>().map(|w| Tensor::vector(w.to_vec())),
+                (weight, _) => weight,
+            },
             directed: graph.directed,
+            origin,
         };
         if let Some(weights) = network.weights()
             && let Some(edge) = weights.par_iter().position_first(|w| !w.is_finite())
@@ -158,14 +177,58 @@ impl Network {
     }
 
     /// The arcs that leave each node: both ways along an edge without direction.
-    pub(crate) fn out(&self, weighted: bool, ctx: &Context) -> Result<Csr, Failure> {
-        self.rows(if self.directed { Arcs::Out } else { Arcs::Both }, weighted, ctx)
+    pub(crate) fn out(&self, weighted: bool, ctx: &Context) -> Result<Arc<Csr>, Failure> {
+        self.rows(self.outward(), weighted, ctx)
+    }
+
+    /// The same without weights, each row by target.
+    pub(crate) fn sorted_out(&self, ctx: &Context) -> Result<Arc<Csr>, Failure> {
+        self.sorted_rows(self.outward(), ctx)
+    }
+
+    fn outward(&self) -> Arcs {
+        if self.directed { Arcs::Out } else { Arcs::Both }
     }
 
     /// Rows of these arcs.
-    pub(crate) fn rows(&self, arcs: Arcs, weighted: bool, ctx: &Context) -> Result<Csr, Failure> {
+    pub(crate) fn rows(&self, arcs: Arcs, weighted: bool, ctx: &Context) -> Result<Arc<Csr>, Failure> {
         let weight = if weighted { self.weights() } else { None };
+        self.kept(arcs, weight.is_some(), false, ctx, || self.build(arcs, weight, ctx))
+    }
+
+    /// Rows of these arcs without weights, each by target.
+    pub(crate) fn sorted_rows(&self, arcs: Arcs, ctx: &Context) -> Result<Arc<Csr>, Failure> {
+        self.kept(arcs, false, true, ctx, || {
+            let mut csr = self.build(arcs, None, ctx)?;
+            csr.sort_rows(ctx)?;
+            Ok(csr)
+        })
+    }
+
+    fn build(&self, arcs: Arcs, weight: Option<&[f64]>, ctx: &Context) -> Result<Csr, Failure> {
         build::rows(self.nodes(), build::Edges { src: &self.src, dst: &self.dst, weight }, arcs, ctx)
+    }
+
+    fn kept(
+        &self,
+        arcs: Arcs,
+        is_weighted: bool,
+        is_sorted: bool,
+        ctx: &Context,
+        make: impl FnOnce() -> Result<Csr, Failure>,
+    ) -> Result<Arc<Csr>, Failure> {
+        let how = arcs as u64 | u64::from(is_weighted) << 2 | u64::from(is_sorted) << 3;
+        let origin = self.origin.as_ref().map(|origin| origin.variant(how));
+        ctx.derived(origin.as_ref(), || {
+            let csr = make()?;
+            let bytes = (csr.offsets.len() + csr.targets.len()) as u64 * 4 + csr.weights.len() as u64 * 8;
+            Ok((csr, bytes))
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        let edges = self.src.len() as u64;
+        self.ids.bytes() + edges * 8 + self.weight.as_ref().map_or(0, Tensor::bytes)
     }
 
     /// The index of the node that an input names.
@@ -186,7 +249,7 @@ impl Network {
 mod tests {
     use super::*;
 
-    fn network(n: u64, m: usize, weighted: bool) -> Network {
+    fn network(n: u64, m: usize, weighted: bool) -> Arc<Network> {
         let mut state = 88_172_645_463_325_252u64;
         let mut next = || {
             state ^= state << 13;
@@ -217,13 +280,13 @@ mod tests {
                             want[v as usize].push((u, w));
                         }
                     }
-                    let mut csr = g.rows(arcs, weighted, &ctx).unwrap();
+                    let csr = g.rows(arcs, weighted, &ctx).unwrap();
                     assert_eq!((csr.nodes(), csr.arcs()), (n as usize, want.iter().map(Vec::len).sum()));
                     for (u, want) in want.iter().enumerate() {
                         assert_eq!(&csr.weighted(u as u32).collect::<Vec<_>>(), want, "{n} {m} {arcs:?}");
                     }
                     if !weighted {
-                        csr.sort_rows(&ctx).unwrap();
+                        let csr = g.sorted_rows(arcs, &ctx).unwrap();
                         for (u, want) in want.iter().enumerate() {
                             let mut want: Vec<u32> = want.iter().map(|a| a.0).collect();
                             want.sort_unstable();

@@ -19,8 +19,7 @@ const NONE: u32 = u32::MAX;
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let network = Network::read(inputs.graph, ctx)?;
     let max_cycles = inputs.max_cycles.unwrap_or(CYCLES) as usize;
-    let mut csr = network.out(false, ctx)?;
-    csr.sort_rows(ctx)?;
+    let csr = network.sorted_out(ctx)?;
     let (acyclic, cycles) = if network.directed {
         directed(&csr, max_cycles, ctx)?
     } else {

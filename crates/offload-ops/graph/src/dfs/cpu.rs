@@ -12,9 +12,8 @@ const STEPS: usize = 1 << 15;
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let network = Network::read(inputs.graph, ctx)?;
     let start = inputs.start.as_ref().map(|id| network.node("start", id)).transpose()?;
-    let mut csr = network.out(false, ctx)?;
+    let csr = network.sorted_out(ctx)?;
     // The smallest neighbour first.
-    csr.sort_rows(ctx)?;
     let ids = network.ids.all();
     let n = ids.len();
     let mut order = Vec::new();

@@ -14,8 +14,7 @@ const TASK: usize = 256;
 
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let network = Network::read(inputs.graph, ctx)?;
-    let mut csr = network.rows(Arcs::Both, false, ctx)?;
-    csr.sort_rows(ctx)?;
+    let csr = network.sorted_rows(Arcs::Both, ctx)?;
     let neighbours = simple(&csr);
     drop(csr);
     let n = neighbours.nodes();
