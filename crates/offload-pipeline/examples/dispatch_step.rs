@@ -30,7 +30,7 @@ fn submission(n: u64, now: Time, tenants: &[TenantId], limits: &Arc<Limits>) -> 
             device_us: if device { vec![(0, 80.0), (1, 90.0)] } else { Vec::new() },
             choice: if n.is_multiple_of(5) { DeviceChoice::Cpu } else { DeviceChoice::Auto },
             locality: None,
-            resident_on: None,
+            resident_on: Vec::new(),
         },
         inline: false,
     }

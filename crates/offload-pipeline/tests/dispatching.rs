@@ -64,7 +64,7 @@ impl Bench {
                 device_us: Vec::new(),
                 choice: DeviceChoice::Auto,
                 locality: None,
-                resident_on: None,
+                resident_on: Vec::new(),
             },
             inline: false,
         }

@@ -3,7 +3,7 @@
 use crate::auth::{Directory, KeyRequest, Tokens, Vault, known_scopes, new_key, unix_now};
 use crate::config::Config;
 use crate::devices::DeviceSearch;
-use crate::http::{AppState, Codec, openapi};
+use crate::http::{AppState, Codec, Pages};
 use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
@@ -82,6 +82,7 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
             max_spare_lanes: config.run.max_spare_lanes,
             spare_after_ms: config.run.spare_after_ms,
             inline_max_us: config.run.inline_max_us as f64,
+            derived_bytes: config.run.derived_bytes,
             auto_cpu_devices: config.devices.auto_cpu_devices,
         },
         node: node(config),
@@ -201,7 +202,6 @@ pub fn start(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let codec =
         Codec::start(cores, config.run.niceness / 4).map_err(|e| StartError::because("threads", e))?;
-    let openapi = openapi::document(&registry).to_string();
     let vault = vault(&config)?;
     let tasks = TaskDesk::new(node(&config));
     let state = Arc::new(AppState {
@@ -218,7 +218,7 @@ pub fn start(
         metrics,
         audit,
         codec,
-        openapi,
+        pages: Pages::default(),
         inflight_bytes: AtomicU64::new(0),
         draining: AtomicBool::new(false),
     });

@@ -2,7 +2,7 @@
 
 use super::{Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents};
 use crate::{Context, Failure, Registered, TenantId};
-use offload_api::{Record, Tensor};
+use offload_api::{Record, ResidentKey, Tensor};
 use std::sync::Arc;
 
 /// A job for a device: no driver pointer in it, so that the other side can be another process.
@@ -41,6 +41,11 @@ pub trait DeviceHost: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
+    /// Whether it most probably still has this input of an earlier job. A hint for whoever chooses a device: where it is
+    /// wrong, the input is sent again.
+    fn holds(&self, _tenant: &TenantId, _key: ResidentKey) -> bool {
+        false
+    }
     /// How often what serves the device was started again.
     fn restarts(&self) -> u64 {
         0
@@ -88,6 +93,10 @@ impl DeviceHost for InProcess {
 
     fn health(&self) -> Result<Health, DeviceError> {
         self.device.health()
+    }
+
+    fn holds(&self, tenant: &TenantId, key: ResidentKey) -> bool {
+        self.residents.holds(tenant, key)
     }
 }
 

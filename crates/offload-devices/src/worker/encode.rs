@@ -75,6 +75,14 @@ impl Piece {
         }
     }
 
+    /// What the other side may keep it under.
+    pub(super) fn identity(&self) -> Option<ResidentKey> {
+        match &self.content {
+            Content::Tensor(t) if self.late => t.resident(),
+            _ => None,
+        }
+    }
+
     /// How many there are, without reading them.
     pub(super) fn len(&self) -> usize {
         match &self.content {

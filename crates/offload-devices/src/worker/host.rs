@@ -4,6 +4,8 @@ use super::lane::{Patience, WorkerLane};
 use super::process::Process;
 use super::serve::ServeOptions;
 use super::spawn::Launch;
+use offload_api::ResidentKey;
+use offload_core::TenantId;
 use offload_core::device::{Descriptor, DeviceError, DeviceHost, Health, JobLane, LanePriority};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +94,10 @@ impl DeviceHost for WorkerHost {
 
     fn health(&self) -> Result<Health, DeviceError> {
         self.start()?.health(self.settings.answer_timeout)
+    }
+
+    fn holds(&self, tenant: &TenantId, key: ResidentKey) -> bool {
+        self.live().is_some_and(|process| process.seen().has(tenant, key))
     }
 
     fn restarts(&self) -> u64 {

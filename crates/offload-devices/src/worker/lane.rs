@@ -1,7 +1,7 @@
 //! A lane at the service's end: hands a job over, watches it, takes its outputs.
 
 use super::channel::{Channel, ReceiveError};
-use super::encode::{Copied, Packing, unpack};
+use super::encode::{Copied, Packing, Piece, unpack};
 use super::header::Header;
 use super::process::Process;
 use super::protocol::{ToService, ToWorker};
@@ -88,6 +88,7 @@ impl WorkerLane {
                     }
                     let outputs = unpack(outputs, operation, &Copied(self.outputs.as_ref()))
                         .map_err(|e| self.nonsense(&e))?;
+                    self.process.seen().add(&tenant, pieces.iter().filter_map(Piece::identity));
                     return Ok(DeviceReport { result: Ok(outputs), timings });
                 }
                 ToService::Failed { failure, timings } => {

@@ -16,6 +16,7 @@ mod probe;
 mod process;
 mod protocol;
 mod region;
+mod seen;
 mod serve;
 mod spawn;
 mod staging;

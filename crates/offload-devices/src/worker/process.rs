@@ -3,6 +3,7 @@
 use super::channel::{Channel, ReceiveError};
 use super::header::Header;
 use super::protocol::{Ask, Reply};
+use super::seen::Seen;
 use super::spawn::spawn;
 use offload_core::device::{Descriptor, DeviceError, Health, LanePriority};
 use std::io::{BufRead, BufReader, Read};
@@ -29,6 +30,7 @@ pub(super) struct Process {
     /// Why it is no longer used; the first reason stays.
     condemned: Mutex<Option<String>>,
     dead: AtomicBool,
+    seen: Seen,
     ended: Mutex<Option<ExitStatus>>,
     ending: Condvar,
 }
@@ -50,6 +52,7 @@ impl Process {
             control: Mutex::new(ours),
             condemned: Mutex::new(None),
             dead: AtomicBool::new(false),
+            seen: Seen::default(),
             ended: Mutex::new(None),
             ending: Condvar::new(),
         });
@@ -68,6 +71,11 @@ impl Process {
             Ok(_) => Err(process.lost("the worker's first word is not that it is ready")),
             Err(e) => Err(e),
         }
+    }
+
+    /// The inputs of its jobs.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Asks how the device is.

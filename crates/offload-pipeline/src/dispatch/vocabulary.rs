@@ -92,8 +92,8 @@ pub struct Demand {
     pub choice: DeviceChoice,
     /// Jobs of one key profit from one device.
     pub locality: Option<u64>,
-    /// The device that holds its inputs already.
-    pub resident_on: Option<u32>,
+    /// Devices that most probably hold the greater part of its inputs already.
+    pub resident_on: Vec<u32>,
 }
 
 impl Demand {

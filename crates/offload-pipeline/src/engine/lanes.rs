@@ -4,26 +4,11 @@ use super::flow::After;
 use super::{DeviceState, Pipeline, State};
 use crate::dispatch::{Event, Executor, JobId, Lane, LaneId};
 use crate::run::{CpuLane, DeviceLanes, Report, ReportTo, Task};
-use offload_core::Plan;
 use offload_core::device::{DeviceError, DeviceHost};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A device's launch and transfer overhead before anything was measured, in microseconds.
-const DEVICE_OVERHEAD_US: f64 = 100.0;
-/// A device's rate before anything was measured: work per microsecond.
-const DEVICE_WORK_PER_US: f64 = 1e6;
-/// A device's transfer rate before anything was measured: bytes per microsecond.
-const DEVICE_BYTES_PER_US: f64 = 1e4;
-
-/// Expected microseconds on a device before anything was measured there.
-pub(super) fn device_prior_us(plan: &Plan) -> f64 {
-    DEVICE_OVERHEAD_US
-        + plan.work / DEVICE_WORK_PER_US
-        + (plan.bytes_in + plan.bytes_out) as f64 / DEVICE_BYTES_PER_US
-}
 
 /// The CPU's lanes.
 #[derive(Default)]
@@ -133,11 +118,10 @@ impl Pipeline {
         {
             let mut state = self.lock();
             let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
-            if devices.iter().any(|s| s.id() == d.id) {
-                return;
-            }
+            // By number, in whichever order they answered.
+            let Err(place) = devices.binary_search_by_key(&d.id, |s| s.id()) else { return };
             state.dispatcher.placer_mut().ledger_mut().set_device_budget(d.id, d.memory_bytes);
-            devices.push(Arc::clone(&slot));
+            devices.insert(place, Arc::clone(&slot));
         }
         if let Err(e) = slot.device.health() {
             tracing::warn!(device = d.id, error = %e, "the device does not answer yet");
@@ -210,7 +194,7 @@ impl Pipeline {
         let id = next_lane(state);
         let (threads, niceness) =
             if spec.realtime_only { (run.realtime_threads, 0) } else { (run.threads_per_lane, run.niceness) };
-        let lane = CpuLane::start(id, threads.max(1), niceness, self.report_to())?;
+        let lane = CpuLane::start(id, threads.max(1), niceness, Arc::clone(&self.derived), self.report_to())?;
         state.cpu.lanes.insert(id, (lane, spec));
         Ok(self.step(state, Event::AddLane { lane: id, spec }))
     }

@@ -5,12 +5,13 @@
 
 mod batch;
 mod clock;
+mod demand;
 mod errors;
 mod flow;
 mod lanes;
 mod standing;
 
-use crate::admit::{AdmitConfig, Admitted, Gate, Prices, Request};
+use crate::admit::{AdmitConfig, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
 use crate::data::Catalog;
 use crate::dispatch::{
@@ -24,7 +25,7 @@ use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
 use offload_api::DeviceChoice;
 use offload_core::device::DeviceHost;
-use offload_core::{DeviceNeed, Registry};
+use offload_core::{Derived, Registry};
 pub use standing::{Quote, Standing};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,8 @@ pub struct RunConfig {
     pub spare_after_ms: u64,
     /// Jobs expected to be shorter than this run on the caller's thread when nothing is queued.
     pub inline_max_us: f64,
+    /// Bytes of what operations make of resident inputs that are kept between jobs.
+    pub derived_bytes: u64,
     /// Whether devices that are CPUs may be chosen where the caller names none.
     pub auto_cpu_devices: bool,
 }
@@ -121,6 +124,8 @@ pub struct Pipeline {
     observer: Arc<dyn Observer>,
     audit: AuditSink,
     /// Only ever longer.
+    derived: Arc<Derived>,
+    /// By number.
     devices: RwLock<Vec<Arc<DeviceSlot>>>,
     state: Mutex<State>,
     clock: Condvar,
@@ -182,13 +187,16 @@ impl Pipeline {
             ledger.set_device_budget(d.descriptor().id, d.descriptor().memory_bytes);
         }
         let place = Places::new(config.strategy, ledger);
+        let mut slots: Vec<_> = devices.into_iter().map(|d| Arc::new(DeviceSlot::new(d))).collect();
+        slots.sort_by_key(|slot| slot.id());
         let pipeline = Arc::new_cyclic(|me| Pipeline {
             gate: Gate::new(config.admit.clone(), Arc::clone(&prices), catalog),
             prices,
             results: Results::new(config.cache.clone()),
             observer,
             audit,
-            devices: RwLock::new(devices.into_iter().map(|d| Arc::new(DeviceSlot::new(d))).collect()),
+            derived: Arc::new(Derived::new(config.run.derived_bytes)),
+            devices: RwLock::new(slots),
             state: Mutex::new(State {
                 dispatcher: Dispatcher::new(config.dispatch.clone(), place),
                 jobs: HashMap::new(),
@@ -224,6 +232,11 @@ impl Pipeline {
     /// What the operations are expected to cost.
     pub fn prices(&self) -> &Prices {
         &self.prices
+    }
+
+    /// What operations made of resident inputs and is kept.
+    pub fn derived(&self) -> &Derived {
+        &self.derived
     }
 
     /// The devices and how each is.
@@ -312,33 +325,6 @@ impl Pipeline {
         Ticket { pipeline: self.me.clone(), waiter: Some(id) }
     }
 
-    fn demand(&self, admitted: &Admitted) -> crate::dispatch::Demand {
-        let plan = admitted.plan();
-        let (device_bytes, device_us) = match plan.device {
-            DeviceNeed::CpuOnly(_) => (None, Vec::new()),
-            DeviceNeed::Bytes(bytes) => {
-                let us = lanes::device_prior_us(plan);
-                let devices = self.devices.read().unwrap_or_else(PoisonError::into_inner);
-                // What only looks like a device gains nothing over the CPU itself; whoever names it may have it.
-                let auto = admitted.request().options.device == DeviceChoice::Auto;
-                let gains = |d: &&Arc<DeviceSlot>| {
-                    !auto || self.config.run.auto_cpu_devices || !d.device().descriptor().is_cpu
-                };
-                (Some(bytes), devices.iter().filter(gains).map(|d| (d.id(), us)).collect())
-            }
-        };
-        crate::dispatch::Demand {
-            // What is resident is there anyway, whether or not the job runs.
-            host_bytes: plan.peak_host_bytes().saturating_sub(admitted.resident_bytes()),
-            device_bytes,
-            cpu_us: admitted.cpu_us(),
-            device_us,
-            choice: admitted.request().options.device.clone(),
-            locality: None,
-            resident_on: None,
-        }
-    }
-
     /// Refuses new work and waits until every caller is answered, or `patience` is over; work that nobody waits
     /// for is left behind. Returns whether every caller was.
     pub fn drain(&self, patience: Duration) -> bool {
@@ -386,7 +372,7 @@ impl Pipeline {
                 }
                 After::RunInline(task) => {
                     let job = task.job;
-                    let report = crate::run::run_inline(*task);
+                    let report = crate::run::run_inline(*task, &self.derived);
                     self.ended(job, LaneId::INLINE, report);
                 }
             }

@@ -82,7 +82,7 @@ impl Places {
                 jobs: lane.jobs,
                 backlog_us: lane.backlog_us,
                 expected_us: job.demand.expected_us(lane.executor),
-                resident: matches!(lane.executor, Executor::Device(d) if job.demand.resident_on == Some(d)),
+                resident: matches!(lane.executor, Executor::Device(d) if job.demand.resident_on.contains(&d)),
                 affine: affine == Some(lane.executor),
             }
         }));

@@ -17,7 +17,7 @@ fn demand() -> Demand {
         device_us: vec![(0, 100.0)],
         choice: DeviceChoice::Auto,
         locality: None,
-        resident_on: None,
+        resident_on: Vec::new(),
     }
 }
 

@@ -225,6 +225,30 @@ fn inputs_stay_on_the_device_between_jobs_and_never_past_a_restart() {
 }
 
 #[test]
+fn a_job_goes_where_its_inputs_are() {
+    let devices: Vec<_> = (0..2).map(|id| Arc::new(TestDevice::new(id, 1 << 24, Faults::none()))).collect();
+    let keeping = |d: &Arc<TestDevice>| InProcess::with_residents(Arc::clone(d) as Arc<dyn Device>, 1 << 20);
+    // The second first: they are in the order of their numbers nevertheless.
+    let p = pipeline(devices.iter().rev().map(|d| Arc::new(keeping(d)) as Arc<dyn DeviceHost>).collect());
+    assert_eq!(p.devices().iter().map(|d| d.host.descriptor().id).collect::<Vec<_>>(), [0, 1]);
+    let ran = |choice, key| {
+        let a = Tensor::vector(vec![0.5; 4_000]).with_resident(ResidentKey(key));
+        device_job_on(&p, choice, a).result.unwrap().device_id
+    };
+    for (key, home) in [(1, 1), (2, 0), (3, 1)] {
+        assert_eq!(ran(DeviceChoice::Id(home), key), Some(home));
+    }
+    for _ in 0..3 {
+        for (key, home) in [(1, 1), (2, 0), (3, 1)] {
+            assert_eq!(ran(DeviceChoice::Gpu, key), Some(home), "the input {key} is on {home}");
+        }
+    }
+    devices[1].restart();
+    assert_eq!(ran(DeviceChoice::Id(1), 9), Some(1), "a job notices");
+    assert_eq!(ran(DeviceChoice::Gpu, 1), Some(0), "nothing is there any more");
+}
+
+#[test]
 fn a_device_comes_late_is_drained_and_resumed() {
     let p = pipeline(vec![]);
     let error = device_job(&p, DeviceChoice::Gpu).result.unwrap_err();

@@ -285,7 +285,7 @@ impl World {
             device_us: if on_device { device_us } else { Vec::new() },
             choice,
             locality: rng.percent(30).then(|| rng.below(3)),
-            resident_on: rng.percent(10).then_some(0),
+            resident_on: rng.percent(10).then_some(0).into_iter().collect(),
         }
     }
 

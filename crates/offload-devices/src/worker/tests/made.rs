@@ -125,9 +125,12 @@ impl AnyOperation for Made {
                 gpu.context().block(1, 2)?;
                 std::thread::sleep(Duration::from_millis(1));
             },
-            "stuck" => loop {
-                std::thread::park();
-            },
+            "stuck" => {
+                gpu.context().block(1, 2)?;
+                loop {
+                    std::thread::park();
+                }
+            }
             _ => {
                 // SAFETY: none of it is safe. Nothing is ever mapped there, so the system ends this process, which is a
                 // worker made for that.
