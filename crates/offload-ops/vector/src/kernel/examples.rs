@@ -145,10 +145,45 @@ pub(crate) fn examples(names: Names) -> Vec<Case> {
             Expect::Rejected("filter"),
         ),
     ];
+    cases.extend(
+        [(DType::F32, 2, 40), (DType::F64, 2, 40), (DType::F32, 180, 730)]
+            .map(|(dtype, k, n)| on_a_line(names, dtype, k, n)),
+    );
     for row in rows(include_str!("../../data/search.json"), SOURCE) {
         cases.push(from_row(names, row));
     }
     cases
+}
+
+/// Queries a quarter past some points of a line: as few as go by way of matrix products on a device, so that what
+/// follows them is seen in little time where every step is watched.
+fn on_a_line(names: Names, dtype: DType, k: usize, n: usize) -> Case {
+    const QUERIES: usize = 9;
+    let points: Vec<f64> = (0..n as u32).map(f64::from).collect();
+    let firsts: Vec<usize> = (0..QUERIES).map(|q| k + q * (n - 2 * k) / QUERIES).collect();
+    let queries: Vec<f64> = firsts.iter().map(|&f| points[f] + 0.25).collect();
+    // From there outwards: the point itself, the next, the one before, and so on.
+    let nearest = |first: usize| {
+        (0..k).map(move |place| {
+            let away = place.div_ceil(2);
+            let right = place % 2 == 1;
+            let row = if right { first + away } else { first - away };
+            (row as i64, if right { away as f64 - 0.25 } else { away as f64 + 0.25 })
+        })
+    };
+    let want: Vec<(i64, f64)> = firsts.iter().flat_map(|&f| nearest(f)).collect();
+    known(
+        &format!("{QUERIES} queries and the {k} points of a line next to each, {}", dtype.name()),
+        inputs(
+            names,
+            &exact(&[QUERIES, 1], &queries, dtype),
+            &exact(&[n, 1], &points, dtype),
+            "l2",
+            k as i64,
+        ),
+        answer(names, &[QUERIES, k], &want),
+        Tolerance::new(0.0, 1e-15),
+    )
 }
 
 fn from_row(names: Names, row: Row) -> Case {

@@ -5,26 +5,29 @@
 
 DEVICE u32 is_after(u64 a, u32 a_row, u64 b, u32 b_row) { return a > b || (a == b && a_row > b_row); }
 
-// Sorts the first `count` (bitonic network over the next power of two, padded with none).
+// Sorts the first `count` (bitonic network over the next power of two, padded with none). One loop with one barrier:
+// compilers for CPUs copy what stands around each.
 DEVICE void list_sort(LOCAL u64 *keys, LOCAL u32 *rows, u32 count) {
   u32 size = 2;
   while (size < count) size <<= 1;
+  if (count < 2) size = 0;
   for (u32 i = count + local_id(); i < size; i += BLOCK) { keys[i] = NONE; rows[i] = ~0u; }
   group_barrier();
-  for (u32 run = 2; run <= size; run <<= 1) {
-    for (u32 gap = run >> 1; gap > 0; gap >>= 1) {
-      for (u32 p = local_id(); p < size / 2; p += BLOCK) {
-        const u32 a = 2 * p - (p & (gap - 1));
-        const u32 b = a + gap;
-        const u64 ka = keys[a], kb = keys[b];
-        const u32 ra = rows[a], rb = rows[b];
-        if (is_after(ka, ra, kb, rb) == ((a & run) == 0)) {
-          keys[a] = kb; rows[a] = rb;
-          keys[b] = ka; rows[b] = ra;
-        }
+  u32 gap = 1;
+  for (u32 run = 2; run <= size;) {
+    for (u32 p = local_id(); p < size / 2; p += BLOCK) {
+      const u32 a = 2 * p - (p & (gap - 1));
+      const u32 b = a + gap;
+      const u64 ka = keys[a], kb = keys[b];
+      const u32 ra = rows[a], rb = rows[b];
+      if (is_after(ka, ra, kb, rb) == ((a & run) == 0)) {
+        keys[a] = kb; rows[a] = rb;
+        keys[b] = ka; rows[b] = ra;
       }
-      group_barrier();
     }
+    group_barrier();
+    gap >>= 1;
+    if (gap == 0) { gap = run; run <<= 1; }
   }
 }
 
@@ -40,12 +43,19 @@ DEVICE u32 list_places(LOCAL u32 *added, u32 turn, u32 hits) {
 }
 #define NEXT(turn) ((turn) == 2u ? 0u : (turn) + 1u)
 
-// Sorts the list and keeps the least `keep`; what is dropped, and what is not taken in from now on, is at or above the
-// limit. `limit`, `limit_row`, `count` are the same in every item.
-#define LIST_CUT()                                                                                    \
-  do {                                                                                                \
-    list_sort(keys, rows, count);                                                                     \
-    if (count > keep) { count = keep; limit = keys[keep - 1u]; limit_row = rows[keep - 1u]; }         \
+// Where `must`, sorts the list and keeps the least `keep`; what is dropped, and what is not taken in from now on, is at or
+// above the limit. `must`, `limit`, `limit_row`, `count` are the same in every item. OpenCL's compilers for CPUs double
+// all that follows a barrier under a condition, and take minutes over a few: there nothing is sorted instead.
+#if defined(__OPENCL_C_VERSION__)
+  #define LIST_SORT_WHERE(must) list_sort(keys, rows, (must) ? count : 0)
+#else
+  #define LIST_SORT_WHERE(must) do { if (must) list_sort(keys, rows, count); } while (0)
+#endif
+#define LIST_CUT_WHERE(must)                                                                                    \
+  do {                                                                                                          \
+    const u32 is_cut = (must);                                                                                  \
+    LIST_SORT_WHERE(is_cut);                                                                                    \
+    if (is_cut && count > keep) { count = keep; limit = keys[keep - 1u]; limit_row = rows[keep - 1u]; }         \
   } while (0)
 
 // Begins with the list that was left in memory. `cut` is the complement of the limit, so that cleared memory is an empty
@@ -66,7 +76,7 @@ DEVICE u32 list_places(LOCAL u32 *added, u32 turn, u32 hits) {
 // Leaves it there, the least first where `sorted`, and none in the places that are left.
 #define LIST_CLOSE(sorted)                                                                            \
   group_barrier();                                                                                    \
-  if (count > keep || (sorted)) LIST_CUT();                                                           \
+  LIST_CUT_WHERE(count > keep || (sorted));                                                           \
   for (u32 i = local_id(); i < keep; i += BLOCK) {                                                    \
     list_keys[(u64)list * keep + i] = i < count ? keys[i] : NONE;                                     \
     list_rows[(u64)list * keep + i] = i < count ? rows[i] : ~0u;                                      \

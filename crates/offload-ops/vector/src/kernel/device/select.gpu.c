@@ -1,7 +1,13 @@
 // Running lists of the least of what tiles of scores hold, one list for each query (second direction of the launch) and
 // each part of the tile (first direction). After the first tile a list's limit lets little through, so that a tile costs
 // reading it once: 4 bytes a score, coalesced, EACH independent loads an item under way, one barrier for all of them.
-#define EACH 16
+// Where there is no such reading ahead, one row an item at a time (see LIST_CUT_WHERE).
+#if defined(__OPENCL_C_VERSION__)
+  #define EACH 1u
+#else
+  #define EACH 16u
+  #define SKIMS
+#endif
 
 #define BOUND(i) bound_of(cosine, own, weights[first + (i)], scores[i])
 
@@ -20,15 +26,16 @@ KERNEL vector_select_bounds(u32 first, u32 width, u32 part, u32 keep, u32 cosine
   const u32 to = width - from < part ? width : from + part;
   f32 most = limit == NONE ? AS_F32(0x7f800000u) : key_bound(limit);
   for (u32 at = from; at < to; at += BLOCK * EACH) {
+#if defined(SKIMS)
     f32 bound[EACH];
     u32 hits = 0;
     #pragma unroll
-    for (int j = 0; j < EACH; j++) {
-      const u32 i = at + (u32)j * BLOCK + local_id();
+    for (u32 j = 0; j < EACH; j++) {
+      const u32 i = at + j * BLOCK + local_id();
       bound[j] = i < to ? BOUND(i) : most;
     }
     #pragma unroll
-    for (int j = 0; j < EACH; j++) hits += bound[j] < most;
+    for (u32 j = 0; j < EACH; j++) hits += bound[j] < most;
     u32 place = list_places(added, turn, hits);
     const u32 total = added[turn];
     turn = NEXT(turn);
@@ -36,10 +43,10 @@ KERNEL vector_select_bounds(u32 first, u32 width, u32 part, u32 keep, u32 cosine
     if (count + total <= LIST) {
       if (hits > 0) {
         #pragma unroll
-        for (int j = 0; j < EACH; j++) {
+        for (u32 j = 0; j < EACH; j++) {
           if (bound[j] < most) {
             keys[count + place] = bound_key(bound[j]);
-            rows[count + place] = first + at + (u32)j * BLOCK + local_id();
+            rows[count + place] = first + at + j * BLOCK + local_id();
             place++;
           }
         }
@@ -47,11 +54,10 @@ KERNEL vector_select_bounds(u32 first, u32 width, u32 part, u32 keep, u32 cosine
       count += total;
       continue;
     }
+#endif
     for (u32 j = 0; j < EACH; j++) {                  // too many at once: one row an item at a time
-      if (count + BLOCK > LIST) {
-        LIST_CUT();
-        most = limit == NONE ? most : key_bound(limit);
-      }
+      LIST_CUT_WHERE(count + BLOCK > LIST);
+      most = limit == NONE ? most : key_bound(limit);
       const u32 i = at + j * BLOCK + local_id();
       const f32 b = i < to ? BOUND(i) : most;
       const u32 hit = b < most;
@@ -79,10 +85,11 @@ KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named
   const u32 from = group_id() * part < width ? group_id() * part : width;
   const u32 to = width - from < part ? width : from + part;
   for (u32 at = from; at < to; at += BLOCK * EACH) {
+#if defined(SKIMS)
     u32 hits = 0;
     #pragma unroll
-    for (int j = 0; j < EACH; j++) {
-      const u32 i = at + (u32)j * BLOCK + local_id();
+    for (u32 j = 0; j < EACH; j++) {
+      const u32 i = at + j * BLOCK + local_id();
       const u64 key = i < to ? from_keys[i] : NONE;
       hits += key < limit || (key == limit && key != NONE);
     }
@@ -91,8 +98,9 @@ KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named
     const u32 total = added[turn];
     turn = NEXT(turn);
     if (total == 0) continue;
+#endif
     for (u32 j = 0; j < EACH; j++) {
-      if (count + BLOCK > LIST) LIST_CUT();
+      LIST_CUT_WHERE(count + BLOCK > LIST);
       const u32 i = at + j * BLOCK + local_id();
       const u64 key = i < to ? from_keys[i] : NONE;
       u32 hit = key < limit || (key == limit && key != NONE);
@@ -109,7 +117,7 @@ KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named
   }
   // Cut first: a list that ran over left out rows below what is kept here, and its limit has to stand.
   group_barrier();
-  if (count > keep) LIST_CUT();
+  LIST_CUT_WHERE(count > keep);
   for (u32 i = 0; i < limits; i++) {
     const u64 other = ~offered_cuts[(u64)group_id_y() * limits + i];
     // Only the limit is lowered: what the list holds below it stays good, and what it holds above it does no harm.
