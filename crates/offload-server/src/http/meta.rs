@@ -5,7 +5,7 @@ use super::submit::blocking;
 use super::{AppState, body, identify};
 use crate::auth::METRICS;
 use crate::metrics::TaskFigures;
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::{ApiError, ErrorCode, Invalid};
 use serde::Deserialize;
@@ -104,7 +104,8 @@ pub async fn metrics(request: HttpRequest, state: Data<AppState>) -> HttpRespons
 
 /// `GET /openapi.json`.
 pub async fn openapi(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
-    Exchange::begin(&request).answer(200, "application/json", state.openapi.clone())
+    let exchange = Exchange::begin(&request);
+    page(&exchange, state, |state| state.pages.openapi(&state.registry)).await
 }
 
 /// `GET /operations`: the catalogue with schemas and examples.
@@ -113,33 +114,14 @@ pub async fn operations(request: HttpRequest, state: Data<AppState>) -> HttpResp
     if let Err(e) = identify::caller(&state, &request, &mut exchange) {
         return exchange.error(e);
     }
-    let operations: Vec<Json> = state
-        .registry
-        .iter()
-        .map(|r| {
-            let outputs: Json = r
-                .about
-                .outputs
-                .iter()
-                .map(|f| (f.name.to_string(), f.to_json_schema()))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
-            json!({
-                "type": r.about.family,
-                "operation": r.about.name,
-                "path": format!("{}/workloads/{}/{}", super::BASE, r.about.family, r.about.name),
-                "scope": r.scope,
-                "version": r.about.version,
-                "summary": r.about.summary,
-                "default_priority": r.about.default_priority,
-                "work_unit": r.about.work_unit,
-                "inputs": r.schema.to_json_schema(),
-                "outputs": outputs,
-                "example": super::openapi::example(r),
-            })
-        })
-        .collect();
-    exchange.json(200, &json!({"operations": operations}))
+    page(&exchange, state, |state| state.pages.operations(&state.registry)).await
+}
+
+async fn page(exchange: &Exchange, state: Data<AppState>, of: fn(&AppState) -> Bytes) -> HttpResponse {
+    match blocking(move || of(&state)).await {
+        Ok(page) => exchange.answer(200, "application/json", page),
+        Err(e) => exchange.error(e),
+    }
 }
 
 /// `GET /cost-model`: what each operation was learned to cost.

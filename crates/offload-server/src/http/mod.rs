@@ -15,6 +15,7 @@ mod identify;
 mod meta;
 mod oip;
 pub mod openapi;
+mod pages;
 pub(crate) mod render;
 mod state;
 mod stream;
@@ -23,6 +24,7 @@ mod tasks;
 
 pub use codec::Codec;
 pub use identify::store_error;
+pub use pages::Pages;
 pub use state::AppState;
 pub use submit::operation;
 

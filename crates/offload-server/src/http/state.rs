@@ -41,8 +41,8 @@ pub struct AppState {
     pub tasks: TaskDesk,
     /// Threads for large bodies.
     pub codec: super::Codec,
-    /// The API description, rendered once.
-    pub openapi: String,
+    /// Documents of the registry.
+    pub pages: super::Pages,
     /// Bytes of bodies being received.
     pub inflight_bytes: AtomicU64,
     /// The service is shutting down.
