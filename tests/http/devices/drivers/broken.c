@@ -4,12 +4,14 @@
 #define cuMemcpyHtoDAsync_v2 good_cuMemcpyHtoDAsync_v2
 #define cuMemAlloc_v2 good_cuMemAlloc_v2
 #define cuModuleLoadData good_cuModuleLoadData
+#define cuLaunchKernel good_cuLaunchKernel
 #include FAKE_DRIVER
 #undef cuInit
 #undef cuStreamSynchronize
 #undef cuMemcpyHtoDAsync_v2
 #undef cuMemAlloc_v2
 #undef cuModuleLoadData
+#undef cuLaunchKernel
 #include <unistd.h>
 
 static int is(const char *wrong) {
@@ -18,7 +20,7 @@ static int is(const char *wrong) {
 }
 static void crash(void) { *(volatile int *)8 = 1; }
 static void hang(void) { for (;;) pause(); }
-static int uploads = 0, waits = 0;
+static int uploads = 0, waits = 0, launches = 0;
 
 R cuInit(unsigned f) {
   if (is("init_fails")) return 100;
@@ -38,5 +40,11 @@ R cuStreamSynchronize(void *s) {
   if (is("wait_hangs_tenth") && waits % 10 == 0) hang();
   return good_cuStreamSynchronize(s);
 }
-// There is no code for a card that is none.
-R cuModuleLoadData(void **m, const void *i) { return 209; }
+// There is code for a card that is none only where its starts are what goes wrong.
+R cuModuleLoadData(void **m, const void *i) { return is("launch_crashes_fiftieth") ? good_cuModuleLoadData(m, i) : 209; }
+// Out of resources, until it is worse.
+R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) {
+  launches++;
+  if (launches % 50 == 0) crash();
+  return 701;
+}

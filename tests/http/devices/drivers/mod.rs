@@ -19,20 +19,22 @@ impl Driver {
     }
 
     fn of(arguments: &[&str], name: &str) -> Option<Driver> {
-        let folder = Folder::new();
+        let driver = Driver(Folder::new());
+        driver.with(arguments, name).then_some(driver)
+    }
+
+    /// Builds one more library into the folder; `false` without a C compiler.
+    fn with(&self, arguments: &[&str], name: &str) -> bool {
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
-            .arg(folder.path().join(name))
+            .arg(self.path().join(name))
             .args(arguments)
             .status();
         match built {
             Ok(status) => assert!(status.success(), "{name} does not compile"),
-            Err(e) => {
-                println!("skipped: no C compiler: {e}");
-                return None;
-            }
+            Err(ref e) => println!("skipped: no C compiler: {e}"),
         }
-        Some(Driver(folder))
+        built.is_ok()
     }
 
     fn path(&self) -> &Path {
@@ -106,17 +108,34 @@ fn a_driver_whose_calls_fail_costs_no_answer() {
 #[test]
 fn a_driver_that_crashes_in_use_is_started_again() {
     let Some(driver) = Driver::broken() else { return };
-    let service = driver.service("upload_crashes_fiftieth", &[]);
-    until("the device is up", || statuses(&service) == ["up"]);
-    let end = Instant::now() + Duration::from_secs(60);
-    let mut seed = 0;
-    while devices(&service)[0]["restarts"].as_u64() == Some(0) {
-        assert!(Instant::now() < end, "no crash: {}", devices(&service)[0]);
-        seed += 1;
-        tells(&multiply(&service, 160, seed, "auto"));
+    let compiler = format!("{}/tests/http/devices/drivers/compiler.c", env!("CARGO_MANIFEST_DIR"));
+    driver.with(&[&compiler], "libnvrtc.so.13");
+    for wrong in ["upload_crashes_fiftieth", "launch_crashes_fiftieth"] {
+        let service = driver.service(wrong, &[]);
+        until("the device is up", || statuses(&service) == ["up"]);
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut seed = 0;
+        while devices(&service)[0]["restarts"].as_u64() == Some(0) {
+            assert!(Instant::now() < end, "no crash: {}", devices(&service)[0]);
+            seed += 1;
+            tells(&multiply(&service, 160, seed, "auto"));
+        }
+        println!("{wrong}: after {seed} jobs");
+        assert!(service.log().contains("segmentation fault"), "the log says why");
+        until("the device is back", || statuses(&service) == ["up"]);
     }
-    assert!(service.log().contains("segmentation fault"), "the log says why");
-    until("the device is back", || statuses(&service) == ["up"]);
+}
+
+#[test]
+fn without_any_library_every_driver_is_absent_with_its_reason() {
+    // No platform of OpenCL either, whether or not its loader is there.
+    let environment = [("OCL_ICD_VENDORS", "/nonexistent"), ("OCL_ICD_FILENAMES", "")];
+    let service = Service::within(Folder::new(), &[], &[], &environment);
+    for what in ["cuda", "rocm", "opencl"] {
+        assert!(!reason(&service, what).is_empty());
+    }
+    assert!(devices(&service).is_empty());
+    serves(&service, 2);
 }
 
 #[test]
