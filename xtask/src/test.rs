@@ -49,7 +49,8 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<(), String> {
 
 fn tests(runner: Runner) -> Command {
     let mut command = match runner {
-        Runner::Nextest => cargo_with("nextest run --release --workspace"),
+        // Examples are not run; that they compile is Clippy's to see.
+        Runner::Nextest => cargo_with("nextest run --release --workspace --lib --bins --tests"),
         Runner::Cargo => cargo_with("test --release --workspace --lib --bins --tests"),
     };
     // A build server shows every failure at once; a person wants the first one soon.
