@@ -112,7 +112,8 @@ class Checks:
         took = []
         for _ in range(2):
             start = time.perf_counter()
-            answer = self.service.call("POST", f"/workloads/graph/{operation}", json=body)
+            path = f"{self.service.base}/workloads/graph/{operation}"
+            answer = requests.post(path, json=body, headers={"X-API-Key": self.service.key}, timeout=300)
             took.append(time.perf_counter() - start)
             if answer.status_code != 200:
                 raise SystemExit(f"{self.name}: {operation}: {answer.status_code} {answer.text[:500]}")
@@ -186,8 +187,9 @@ def main():
                 answer = put(service, f"/datasets/{name}", body.getvalue())
                 if answer.status_code != 201:
                     raise SystemExit(f"{name}: {answer.status_code} {answer.text[:500]}")
+                stored = time.perf_counter() - start
                 g = Graph(src, dst, weight)
-                print(f"{name}: {g.n} nodes, {len(src)} edges, stored in {time.perf_counter() - start:.2f} s")
+                print(f"{name}: {g.n} nodes, {len(src)} edges, stored in {stored:.2f} s", flush=True)
                 checks = Checks(service, name, g)
                 checks.run()
                 bad += checks.bad

@@ -47,7 +47,6 @@ fn jobs(weighted: bool, directed: bool, key: Option<u128>) -> Vec<(&'static dyn 
         (&MinimumSpanningTree, g()),
         (&DetectCycles, g()),
         (&TriangleCount, g()),
-        (&AllPairs, g()),
     ]
 }
 

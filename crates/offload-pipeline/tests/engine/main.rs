@@ -245,7 +245,8 @@ fn a_job_goes_where_its_inputs_are() {
     }
     devices[1].restart();
     assert_eq!(ran(DeviceChoice::Id(1), 9), Some(1), "a job notices");
-    assert_eq!(ran(DeviceChoice::Gpu, 1), Some(0), "nothing is there any more");
+    let held = |key| p.devices()[1].host.holds(&TenantId::new("a"), ResidentKey(key));
+    assert_eq!([1, 3, 9].map(held), [false, false, true], "what was there before is gone");
 }
 
 #[test]
