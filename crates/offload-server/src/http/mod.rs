@@ -23,6 +23,7 @@ mod tasks;
 
 pub use codec::Codec;
 pub use identify::store_error;
+pub(crate) use oip::located;
 pub use state::AppState;
 pub use submit::operation;
 
