@@ -8,7 +8,7 @@
 
 scikit-learn's digits, MiniLM's embeddings of sentences (scripts/minilm.py), 100,000 x 128 random rows and the hostile sets;
 cosine, l2 and dot; filters that remove nothing, half, 99.9 % and all; vectors in the request and resident. For the first
-three it also says in how many places faiss's IndexFlat, which computes in f32, has another score than the exact one.
+four it also says in how many places faiss's IndexFlat, which computes in f32, has another score than the exact one.
 """
 
 import argparse
@@ -76,8 +76,8 @@ def main():
                 counts = f"{tally.passed - before[0]} rankings right, {tally.failed - before[1]} wrong"
                 rows, d = s.corpus.shape
                 print(f"{s.name}: {len(s.queries)} queries, {rows} x {d} {s.corpus.dtype}, k {s.k}: {counts};"
-                      f" scores used {worst:.2f} of what rounding may do; {time.monotonic() - start:.0f} s")  # fmt: skip
-                if i < 3:
+                      f" differences at most {worst:.3f} of what rounding may do; {time.monotonic() - start:.0f} s")  # fmt: skip
+                if i < 4:
                     places = len(s.queries) * s.k
                     differs = ", ".join(f"{metric} {faiss_differs(s, metric)}" for metric in search.METRICS)
                     print(f"    of {places} places, faiss {faiss.__version__} in f32 has another score in: {differs}")

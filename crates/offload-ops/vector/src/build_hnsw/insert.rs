@@ -359,3 +359,21 @@ fn link(ctx: &Context, graph: &mut Graph, points: &Points<'_>, found: &[Found]) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_come_one_after_the_other_are_linked_although_they_share_a_batch() {
+        let n = 2000u32;
+        let values: Vec<f32> = (0..n).map(|i| i as f32).collect();
+        let points = Points { values: &values, d: 1, distance: Distance::Square };
+        let mut graph = Graph::new(4, vec![0; n as usize]);
+        insert_all(&Context::default(), &mut graph, &points, 20).unwrap();
+        // The row before is the nearest there is when a row comes, and lists keep the nearest, ties by the lower row.
+        for node in 1..n {
+            assert!(graph.links(node, 0).contains(&(node - 1)), "{node}: {:?}", graph.links(node, 0));
+        }
+    }
+}
