@@ -1,7 +1,7 @@
 //! Nothing promised is lost, however often the process dies: killed at random moments while one tenant submits tasks,
 //! repeats submissions, is called back and writes datasets, all at once.
 //!
-//! `HELIOSDB_TEST_CRASHES` is the number of kills, 40 when absent; `HELIOSDB_TEST_SEED` decides their moments.
+//! `HELIOSDB_TEST_CRASHES` is the number of kills, 30 when absent; `HELIOSDB_TEST_SEED` decides their moments.
 
 use crate::datasets::path;
 use crate::service::{Service, comes};
@@ -185,7 +185,7 @@ fn no_orphans(service: &Service, client: &Client<'_>, written: &[Written]) {
 
 #[test]
 fn nothing_promised_is_lost_however_often_the_process_dies() {
-    let crashes = variable("HELIOSDB_TEST_CRASHES", 40);
+    let crashes = variable("HELIOSDB_TEST_CRASHES", 30);
     let seed = variable("HELIOSDB_TEST_SEED", 0x9E37_79B9_7F4A_7C15).max(1);
     println!("seed {seed}");
     let receiver = Receiver::start(&["204 No Content"]);

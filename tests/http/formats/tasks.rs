@@ -2,6 +2,7 @@
 
 use super::{HEAD_LENGTH, bytes, infer};
 use crate::service::{Service, comes};
+use crate::wire::Reply;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -17,31 +18,37 @@ fn product(b: [f32; 4], more: &Json) -> (Json, Vec<u8>) {
     (head, [bytes(&[1.0, 2.0, 3.0, 4.0]), bytes(&b)].concat())
 }
 
-fn submit(service: &Service, key: &str, (head, tail): &(Json, Vec<u8>)) -> String {
-    let promise = infer(service, ASYNC, &[("idempotency-key", key)], head, tail).expect(202);
-    promise["task_id"].as_str().expect("a task").to_string()
+/// Submits under an idempotency key.
+fn submit(service: &Service, api_key: &str, name: &str, (head, tail): &(Json, Vec<u8>)) -> Reply {
+    let head = head.to_string();
+    let length = head.len().to_string();
+    let headers = [("x-api-key", api_key), (HEAD_LENGTH, length.as_str()), ("idempotency-key", name)];
+    service.call("POST", ASYNC, &headers, &[head.as_bytes(), tail].concat())
 }
 
 #[test]
 fn binary_tensors_become_a_task_that_outlives_the_process() {
     let settings = &[("TASKS__MAX_RUNNING", "1")];
     let mut service = Service::start(settings);
-    // Something long runs first, so that the task is still on the disk alone when the process dies.
-    let busy = service.post("/api/v1/workloads/matrix/svd/async", &crate::tasks::long(900)).expect(202);
+    let key = service.tenant("a", json!({}), &["gpu:matrix"]).1;
+    let id = |promise: &Reply| promise.expect(202)["task_id"].as_str().expect("a task").to_string();
+    // Something long runs first, so that the task lies on the disk alone when the process dies.
+    let busy = id(&service.post_as(&key, "/api/v1/workloads/matrix/svd/async", &crate::tasks::long(900)));
     let first = product([5.0, 6.0, 7.0, 8.0], &json!({"parameters": {"timeout_ms": 60_000}}));
-    let task = submit(&service, "one", &first);
-    assert_eq!(submit(&service, "one", &first), task, "the same request is the same task");
+    let task = id(&submit(&service, &key, "one", &first));
+    assert_eq!(id(&submit(&service, &key, "one", &first)), task, "the same request is the same task");
     let second = product([5.0, 6.0, 7.0, 9.0], &json!({"parameters": {"timeout_ms": 60_000}}));
-    let reused = infer(&service, ASYNC, &[("idempotency-key", "one")], &second.0, &second.1);
-    assert_eq!(reused.fails(422, "unprocessable")["details"]["reason"], "idempotency_key_reused");
+    let reused = submit(&service, &key, "one", &second).fails(422, "unprocessable");
+    assert_eq!(reused["details"]["reason"], "idempotency_key_reused");
     service = Service::over(service.kill(), settings, &[]);
-    service
-        .ask("DELETE", &format!("/api/v1/tasks/{}", busy["task_id"].as_str().expect("a task")))
-        .expect(200);
+    let ask = |method: &str, task: &str| {
+        service.call(method, &format!("/api/v1/tasks/{task}"), &[("x-api-key", key.as_str())], b"")
+    };
+    ask("DELETE", &busy).expect(200);
     let mut document = Json::Null;
     assert!(
         comes(Duration::from_secs(30), || {
-            document = service.ask("GET", &format!("/api/v1/tasks/{task}")).expect(200);
+            document = ask("GET", &task).expect(200);
             document["status"] == "completed"
         }),
         "{document}"
