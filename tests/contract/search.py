@@ -130,8 +130,10 @@ def judge(metric: str, s: Set, truth: Truth, keep: np.ndarray | None, indices: n
     return worst
 
 
-def infer(service: Service, model: str, inputs: dict[str, object], **parameters: object) -> dict[str, np.ndarray]:
-    """The outputs of a model; an input is an array, or the dataset's name and column."""
+def infer(
+    service: Service, model: str, inputs: dict[str, object], **parameters: object
+) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """A model's outputs and what is said beside them; an input is an array, or the dataset's name and column."""
     about, tail = [], []
     for name, value in inputs.items():
         if isinstance(value, np.ndarray):
@@ -145,13 +147,13 @@ def infer(service: Service, model: str, inputs: dict[str, object], **parameters:
                           more={HEAD: str(len(head)), "Content-Type": "application/octet-stream"})  # fmt: skip
     assert answer.status_code == 200, answer.text
     length = int(answer.headers[HEAD])
-    outputs, at = {}, length
-    for output in json.loads(answer.content[:length])["outputs"]:
+    outputs, at, head = {}, length, json.loads(answer.content[:length])
+    for output in head["outputs"]:
         size = output["parameters"]["binary_data_size"]
         values = np.frombuffer(answer.content[at : at + size], dtype=NUMPY[output["datatype"]])
         outputs[output["name"]] = values.reshape(output["shape"])
         at += size
-    return outputs
+    return outputs, head["parameters"]
 
 
 def resident(service: Service, name: str, columns: dict[str, np.ndarray]) -> None:
@@ -170,7 +172,7 @@ def ask(service: Service, s: Set, metric: str, corpus: object, keep: object) -> 
     knn = keep is not None
     inputs = {"query" if knn else "queries": s.queries, "corpus": corpus} | ({"filter": keep} if knn else {})
     model, k, name = ("knn", "k", "matches") if knn else ("similarity", "top_k", "results")
-    got = infer(service, f"vector.{model}", inputs, metric=metric, **{k: s.k})
+    got, _ = infer(service, f"vector.{model}", inputs, metric=metric, **{k: s.k})
     return got[f"{name}.indices"], got[f"{name}.scores"]
 
 

@@ -63,6 +63,10 @@ class Service:
         headers = {"X-API-Key": key} | (more or {})
         return requests.request(method, self.base + path, headers=headers, timeout=30, **rest)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> int:
         """The exit status after SIGTERM."""
         self._process.send_signal(signal.SIGTERM)

@@ -42,8 +42,9 @@ struct Scratch {
     /// The round in which a node was seen last.
     seen: Vec<u32>,
     round: u32,
-    /// Candidates, nearest first: [`packed`], the lowest bit set once a node's links were followed.
+    /// Candidates, nearest first: packed in this order, the lowest bit set once a node's links were followed.
     pool: Vec<u64>,
+    order: Order,
     fresh: Vec<u32>,
 }
 
@@ -178,6 +179,7 @@ fn neighbours<S: Simd>(
     let level = graph.level(node);
     let Some(entry) = graph.entry else { return Found { node, layers: Vec::new() } };
     let q = points.at(node);
+    scratch.order = Order::of(node);
     let mut best = Near { distance: points.distance.of(simd, q, points.at(entry)), node: entry };
     for layer in (level + 1..=graph.top()).rev() {
         loop {
@@ -196,14 +198,15 @@ fn neighbours<S: Simd>(
     let mut layers = vec![Vec::new(); level.min(graph.top()) + 1];
     for layer in (0..layers.len()).rev() {
         look_around(simd, graph, points, q, best, ef, layer, scratch);
-        best = scratch.pool.first().map_or(best, |&key| unpacked(key));
+        let order = scratch.order;
+        best = scratch.pool.first().map_or(best, |&key| order.unpacked(key));
         for &other in before {
             if graph.level(other) >= layer {
                 let distance = points.distance.of(simd, q, points.at(other));
-                offer(&mut scratch.pool, Near { distance, node: other }, ef);
+                offer(&mut scratch.pool, order, Near { distance, node: other }, ef);
             }
         }
-        let pool: Vec<Near> = scratch.pool.iter().map(|&key| unpacked(key)).collect();
+        let pool: Vec<Near> = scratch.pool.iter().map(|&key| order.unpacked(key)).collect();
         // Few candidates are all taken, however alike they are.
         layers[layer] = if pool.len() < graph.m() { pool } else { diverse(simd, points, &pool, graph.m()) };
     }
@@ -223,14 +226,14 @@ fn look_around<S: Simd>(
     layer: usize,
     scratch: &mut Scratch,
 ) {
-    let Scratch { seen, round, pool, fresh } = scratch;
+    let Scratch { seen, round, pool, order, fresh } = scratch;
     *round = round.wrapping_add(1);
     if *round == 0 {
         seen.fill(0);
         *round = 1;
     }
     pool.clear();
-    pool.push(packed(start));
+    pool.push(order.packed(start));
     seen[start.node as usize] = *round;
     let mut next = 0;
     while next < pool.len() {
@@ -240,7 +243,7 @@ fn look_around<S: Simd>(
         }
         pool[next] |= 1;
         fresh.clear();
-        for &other in graph.links(unpacked(pool[next]).node, layer) {
+        for &other in graph.links(order.unpacked(pool[next]).node, layer) {
             let at = &mut seen[other as usize];
             if *at != *round {
                 *at = *round;
@@ -250,7 +253,7 @@ fn look_around<S: Simd>(
         next += 1;
         for &node in fresh.iter() {
             let near = Near { distance: points.distance.of(simd, q, points.at(node)), node };
-            if let Some(at) = offer(pool, near, ef) {
+            if let Some(at) = offer(pool, *order, near, ef) {
                 next = next.min(at);
             }
         }
@@ -259,16 +262,17 @@ fn look_around<S: Simd>(
 
 /// Puts a node into the pool if it is among the `ef` nearest; where it stands then.
 #[inline(always)]
-fn offer(pool: &mut Vec<u64>, near: Near, ef: usize) -> Option<usize> {
+fn offer(pool: &mut Vec<u64>, order: Order, near: Near, ef: usize) -> Option<usize> {
     if pool.len() == ef {
-        if near.distance >= unpacked(pool[ef - 1]).distance {
+        if near.distance >= order.unpacked(pool[ef - 1]).distance {
             return None;
         }
         pool.pop();
     }
     // The lowest bit does not disturb the order: no two keys differ in it alone.
-    let at = place(pool, packed(near));
-    pool.insert(at, packed(near));
+    let key = order.packed(near);
+    let at = place(pool, key);
+    pool.insert(at, key);
     Some(at)
 }
 
@@ -285,19 +289,34 @@ fn place(keys: &[u64], key: u64) -> usize {
     from
 }
 
-/// A node and its distance in a number that sorts by the distance, then by the node; its lowest bit is free.
-#[inline(always)]
-fn packed(near: Near) -> u64 {
-    let bits = near.distance.to_bits();
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 0x8000_0000 };
-    u64::from(ordered) << 32 | u64::from(near.node) << 1
+/// The order of what is near a node: by the distance, and where that is equal in an order of the node's own. Of rows that
+/// are equal all would else be linked to the same few, which then lead nowhere else.
+#[derive(Clone, Copy, Debug, Default)]
+struct Order {
+    /// 31 bits that change places of nodes.
+    salt: u32,
 }
 
-#[inline(always)]
-fn unpacked(key: u64) -> Near {
-    let ordered = (key >> 32) as u32;
-    let bits = if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered };
-    Near { distance: f32::from_bits(bits), node: (key as u32) >> 1 }
+impl Order {
+    fn of(node: u32) -> Order {
+        // Knuth's multiplicative hash.
+        Order { salt: node.wrapping_mul(0x9E37_79B1) >> 1 }
+    }
+
+    /// A node and its distance in a number that sorts by this order; its lowest bit is free.
+    #[inline(always)]
+    fn packed(self, near: Near) -> u64 {
+        let bits = near.distance.to_bits();
+        let ordered = if bits >> 31 == 1 { !bits } else { bits | 0x8000_0000 };
+        u64::from(ordered) << 32 | u64::from(near.node ^ self.salt) << 1
+    }
+
+    #[inline(always)]
+    fn unpacked(self, key: u64) -> Near {
+        let ordered = (key >> 32) as u32;
+        let bits = if ordered >> 31 == 1 { ordered & 0x7fff_ffff } else { !ordered };
+        Near { distance: f32::from_bits(bits), node: (key as u32) >> 1 ^ self.salt }
+    }
 }
 
 /// Algorithm 4: of candidates, nearest first, those that are nearer to the node than to any one chosen before.
@@ -344,7 +363,8 @@ fn link(ctx: &Context, graph: &mut Graph, points: &Points<'_>, found: &[Found]) 
         let room = graph.room(layer);
         if all.len() > room {
             ctx.check()?;
-            all.sort_unstable_by(Near::order);
+            let order = Order::of(to);
+            all.sort_unstable_by_key(|&near| order.packed(near));
             all = vectorised(Diverse { points, candidates: &all, most: room });
         }
         Ok(all)
@@ -371,9 +391,26 @@ mod tests {
         let points = Points { values: &values, d: 1, distance: Distance::Square };
         let mut graph = Graph::new(4, vec![0; n as usize]);
         insert_all(&Context::default(), &mut graph, &points, 20).unwrap();
-        // The row before is the nearest there is when a row comes, and lists keep the nearest, ties by the lower row.
+        // The row before is the nearest there is when a row comes, and lists of few links keep it.
         for node in 1..n {
             assert!(graph.links(node, 0).contains(&(node - 1)), "{node}: {:?}", graph.links(node, 0));
         }
+    }
+
+    #[test]
+    fn equal_rows_lead_to_more_than_a_list_of_them() {
+        let n = 1000;
+        let values = vec![0.5f32; n * 3];
+        let points = Points { values: &values, d: 3, distance: Distance::Square };
+        let mut graph = Graph::new(4, vec![0; n]);
+        insert_all(&Context::default(), &mut graph, &points, 40).unwrap();
+        let (mut reached, mut next) = (vec![graph.entry.unwrap()], 0);
+        while next < reached.len() {
+            let more: Vec<u32> =
+                graph.links(reached[next], 0).iter().copied().filter(|n| !reached.contains(n)).collect();
+            reached.extend(more);
+            next += 1;
+        }
+        assert!(reached.len() > 100, "only {} of {n} equal rows are reached", reached.len());
     }
 }
