@@ -16,6 +16,9 @@ from pathlib import Path
 
 THREADS = int(os.environ.setdefault("OPENBLAS_NUM_THREADS", str(len(os.sched_getaffinity(0)))))
 
+# Threads of faiss that wait take no time from others on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import faiss  # noqa: E402
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
