@@ -17,6 +17,7 @@ import document
 import fuzz
 import generated
 import inference
+import search
 import tokens
 import webhooks
 from service import Service
@@ -29,6 +30,7 @@ SUITES = {
     "numpy": agreement.run,
     "tritonclient": inference.run,
     "pyarrow": columns.run,
+    "search": search.run,
     "standardwebhooks": webhooks.run,
     "client": generated.run,
     # Last, because it changes what is stored.

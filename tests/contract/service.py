@@ -54,13 +54,18 @@ class Service:
     def log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
 
-    def call(self, method: str, path: str, **more) -> requests.Response:
+    def call(self, method: str, path: str, **rest) -> requests.Response:
         """A request with the development key; `path` is below the base path."""
-        return self.call_as(self.key, method, path, **more)
+        return self.call_as(self.key, method, path, **rest)
 
-    def call_as(self, key: str, method: str, path: str, **more) -> requests.Response:
-        """A request with this key."""
-        return requests.request(method, self.base + path, headers={"X-API-Key": key}, timeout=30, **more)
+    def call_as(self, key: str, method: str, path: str, more: dict | None = None, **rest) -> requests.Response:
+        """A request with this key, and more headers."""
+        headers = {"X-API-Key": key} | (more or {})
+        return requests.request(method, self.base + path, headers=headers, timeout=30, **rest)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def stop(self) -> int:
         """The exit status after SIGTERM."""

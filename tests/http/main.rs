@@ -1,6 +1,7 @@
 //! The service as a client meets it: the real binary, real sockets, raw HTTP/1.1.
 
 mod contract;
+mod crash;
 mod datasets;
 mod design;
 mod devices;

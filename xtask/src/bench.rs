@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the service beside NumPy and SciPy, on the same machine, in turns.
+//! `cargo xtask bench`: the service beside NumPy, SciPy, faiss and PyArrow, on the same machine, in turns.
 //!
 //! Both sides write one JSON document per round:
 //!
@@ -50,7 +50,7 @@ struct Options {
 /// Builds, measures in turns, and prints the table.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<(), String> {
     let Options { rounds, threads, dist } = options(words)?;
-    env::peers(root)?;
+    env::bench_peers(root)?;
     let (flag, folder) = if dist { ("--profile=dist", "dist") } else { ("--release", "release") };
     let build = ["build", "--workspace", "--bin", "heliosdb-gpu-offload", flag];
     shown(Command::new(step::cargo()).args(build).current_dir(root))?;

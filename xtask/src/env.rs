@@ -8,6 +8,9 @@ use std::process::Command;
 
 /// The pinned Python packages.
 const PEERS: &str = include_str!("../peers.txt");
+/// Those that the benchmark alone needs, because they are large.
+#[cfg(test)]
+const BENCH: &str = include_str!("../bench.txt");
 
 /// What runs the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +74,22 @@ pub(crate) fn peers(root: &Path) -> Result<(), String> {
         apt(&["python3", "python3-venv"])?;
         shown(&mut make())?;
     }
-    let mut pip = Command::new(python(root));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
-    shown(pip.arg(root.join("xtask/peers.txt")))?;
+    shown(pip(root).arg(root.join("xtask/peers.txt")))?;
     // Last, so that an installation that broke off is begun again.
     fs::write(&stamp, PEERS).map_err(|e| format!("{}: {e}", stamp.display()))
+}
+
+/// The same environment with the benchmark's packages.
+pub(crate) fn bench_peers(root: &Path) -> Result<(), String> {
+    peers(root)?;
+    shown(pip(root).arg(root.join("xtask/bench.txt")))
+}
+
+/// An installation of a list of packages, which is to follow.
+fn pip(root: &Path) -> Command {
+    let mut pip = Command::new(python(root));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r"]);
+    pip
 }
 
 /// The version of a Python package that is pinned.
@@ -127,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned() {
-        let packages = PEERS.lines().filter(|l| !l.starts_with('#'));
+        let packages = PEERS.lines().chain(BENCH.lines()).filter(|l| !l.starts_with('#'));
         assert!(packages.clone().count() > 5);
         for line in packages {
             let (name, version) = line.split_once("==").unwrap();

@@ -28,7 +28,7 @@ cargo xtask <command>
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
   gpu-proof              every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table
   bench [--rounds N] [--threads N] [--dist]
-                         the service beside NumPy and SciPy on this machine, in turns
+                         the service beside NumPy, SciPy, faiss and PyArrow, in turns
   bench --keep OUT       keep what scripts/gpu_run.sh wrote into OUT, in benches/results/, and render it
   bench --render         write what is kept there into docs/performance.md";
 

@@ -6,6 +6,7 @@ use actix_web::web::Bytes;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use std::io::Write;
 use std::net::TcpListener;
+use std::time::Duration;
 
 /// Largest body read.
 const MAX_BODY_BYTES: usize = 1 << 30;
@@ -30,6 +31,8 @@ pub fn run(config: &Config, answer_bytes: usize) -> Result<(), StartError> {
             ))
         })
         .workers(config.server.workers.max(1))
+        // As long as the service: on a busy machine its turn may take longer than a connection would wait here.
+        .keep_alive(Duration::from_secs(config.server.keep_alive_seconds))
         .listen_auto_h2c(listener)
         .map_err(because("listen"))?;
         if !config.server.unix_socket.is_empty() {

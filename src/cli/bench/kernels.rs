@@ -11,6 +11,7 @@ const RUNS: usize = 9;
 
 struct Work {
     name: &'static str,
+    family: &'static str,
     operation: &'static str,
     inputs: Record,
 }
@@ -51,11 +52,29 @@ fn symmetric(n: usize) -> Value {
 }
 
 fn work() -> Vec<Work> {
-    let one = |name, operation, a: Value| Work { name, operation, inputs: Record::new().with("a", a) };
+    let one = |name, operation, a: Value| Work {
+        name,
+        family: "matrix",
+        operation,
+        inputs: Record::new().with("a", a),
+    };
     let two = |name, shape: &[usize], dtype| Work {
         name,
+        family: "matrix",
         operation: "multiply",
         inputs: Record::new().with("a", tensor(shape, dtype, 1)).with("b", tensor(shape, dtype, 2)),
+    };
+    // One copy of the vectors for all of them.
+    let (queries, corpus) = (tensor(&[1000, 128], DType::F32, 8), tensor(&[100_000, 128], DType::F32, 9));
+    let search = |name, metric: &str| Work {
+        name,
+        family: "vector",
+        operation: "similarity",
+        inputs: Record::new()
+            .with("queries", queries.clone())
+            .with("corpus", corpus.clone())
+            .with("metric", Value::Text(metric.into()))
+            .with("top_k", Value::Int(10)),
     };
     let mut eigh = one("matrix.eigenvalues 512 f64 symmetric", "eigenvalues", symmetric(512));
     eigh.inputs.set("vectors", Value::Bool(true));
@@ -68,6 +87,9 @@ fn work() -> Vec<Work> {
         eigh,
         one("matrix.qr 512 f64", "qr", tensor(&[512, 512], DType::F64, 6)),
         two("matrix.multiply 1000x32 f64", &[1000, 32, 32], DType::F64),
+        search("vector.similarity 1000x100000x128 f32 l2", "l2"),
+        search("vector.similarity 1000x100000x128 f32 cosine", "cosine"),
+        search("vector.similarity 1000x100000x128 f32 dot", "dot"),
     ]
 }
 
@@ -79,7 +101,7 @@ pub fn measure(threads: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
     let bar = progress("kernels", all.len() * (RUNS + 1));
     let mut figures = Vec::new();
     for w in all {
-        let r = registry.find("matrix", w.operation).ok_or("the operation is not registered")?;
+        let r = registry.find(w.family, w.operation).ok_or("the operation is not registered")?;
         let mut samples = Vec::new();
         for run in 0..=RUNS {
             bar.set_message(w.name);

@@ -1,6 +1,7 @@
 //! `bench`: operations on the CPU, decoding, and the service over real sockets. Figures are medians with their
 //! spread; what they are held against (NumPy, a bare echo) is measured in the same run by whoever compares.
 
+mod datasets;
 mod decode;
 mod device;
 mod kernels;
@@ -13,15 +14,21 @@ use serde_json::{Value as Json, json};
 use std::error::Error;
 use std::process::ExitCode;
 
+/// What is measured.
+const GROUPS: [&str; 5] = ["kernels", "decode", "service", "tensors", "datasets"];
+
 /// Flags of `bench`
 #[derive(clap::Args)]
 pub struct Bench {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
-    /// Only the groups named: kernels, decode, service, tensors; with --gpu, families or operations (vector.knn)
+    /// Only the groups named: kernels, decode, service, tensors, datasets; with --gpu, families or operations (vector.knn)
     #[arg(long, value_delimiter = ',', value_name = "GROUPS")]
     only: Vec<String>,
+    /// Also ask this Triton server, of scripts/triton_peer.py, for the dot product that the group service measures
+    #[arg(long, value_name = "ADDRESS")]
+    triton: Option<String>,
     #[command(flatten)]
     device: device::Flags,
 }
@@ -67,11 +74,8 @@ impl Bench {
             return device::run(&self.device, &self.only, self.json.as_deref());
         }
         for group in &self.only {
-            if !["kernels", "decode", "service", "tensors"].contains(&group.as_str()) {
-                return Err(format!(
-                    "there is no group {group}; there are kernels, decode, service and tensors"
-                )
-                .into());
+            if !GROUPS.contains(&group.as_str()) {
+                return Err(format!("there is no group {group}; there are {}", GROUPS.join(", ")).into());
             }
         }
         let wants = |group: &str| self.only.is_empty() || self.only.iter().any(|g| g == group);
@@ -85,9 +89,15 @@ impl Bench {
         }
         if wants("service") {
             figures.extend(service::measure()?);
+            if let Some(triton) = &self.triton {
+                figures.extend(service::beside_triton(triton)?);
+            }
         }
         if wants("tensors") {
             figures.extend(tensors::measure()?);
+        }
+        if wants("datasets") {
+            figures.extend(datasets::measure()?);
         }
         println!("{:<44} {:>12} {:>12} {:>12}  unit", "what", "median", "min", "max");
         for f in &figures {

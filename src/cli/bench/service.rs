@@ -108,6 +108,40 @@ fn median(mut samples: Vec<f64>) -> f64 {
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The same dot product by the service and by a Triton server with the model `dot` (scripts/triton_peer.py), asked in
+/// turns by the same bytes of the protocol both speak.
+pub fn beside_triton(triton: &str) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let service = Server::start(&["serve", "--dev"], "protocol")?;
+    let list = |x: &dyn Fn(usize) -> String| (0..128).map(x).collect::<Vec<_>>().join(",");
+    let body = format!(
+        "{{\"inputs\":[{{\"name\":\"a\",\"datatype\":\"FP64\",\"shape\":[1,128],\"data\":[{}]}},\
+         {{\"name\":\"b\",\"datatype\":\"FP64\",\"shape\":[128,1],\"data\":[{}]}}]}}",
+        list(&|i| format!("{}.5", i % 10)),
+        list(&|i| format!("{}.25", i % 7)),
+    );
+    let ours = request("/v2/models/matrix.multiply/infer", &service.key, &body);
+    let theirs = request("/v2/models/dot/infer", "none", &body);
+    let sides = [(service.address.as_str(), &ours), (triton, &theirs)];
+    let names = [
+        "dot 128 over /v2, requests on 8 connections",
+        "the same bytes to Triton, 8 connections",
+        "dot 128 over /v2, p50 over TCP",
+        "the same bytes to Triton, p50 over TCP",
+    ];
+    let bar = progress("triton", ROUNDS);
+    let mut samples: [Vec<f64>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        for (i, (address, bytes)) in sides.into_iter().enumerate() {
+            samples[i].push(throughput(address, bytes)?);
+            samples[2 + i].push(median(latency(address, bytes)?));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let units = ["req/s", "req/s", "us", "us"];
+    Ok(samples.into_iter().zip(names).zip(units).map(|((s, name), unit)| Figure::of(name, unit, s)).collect())
+}
+
 /// Measures a dot product of 128 (a 1×128 by 128×1 multiply, never cached) and the echo.
 pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
     let service = Server::start(&["serve", "--dev"], "service")?;

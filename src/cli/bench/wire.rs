@@ -37,7 +37,7 @@ impl Connection {
         &self.buffer[self.start.clone()]
     }
 
-    /// Sends the request and reads its answer, which must be a 200; returns the length of its body.
+    /// Sends the request and reads its answer, which must be a 200 or a 201; returns the length of its body.
     pub fn exchange(&mut self, request: &[u8]) -> Result<usize> {
         let broken = |what: String| Error::new(ErrorKind::InvalidData, what);
         match &mut self.stream {
@@ -57,7 +57,7 @@ impl Connection {
             let got = &self.buffer[..have];
             let Some(head) = got.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
             let text = String::from_utf8_lossy(&got[..head]);
-            if !text.starts_with("HTTP/1.1 200") {
+            if !text.starts_with("HTTP/1.1 20") {
                 return Err(broken(String::from_utf8_lossy(got).into_owned()));
             }
             let length = text
@@ -97,8 +97,13 @@ pub fn request(path: &str, key: &str, body: &str) -> Vec<u8> {
 
 /// A POST of these bytes with further headers, each ended by its line break.
 pub fn post(path: &str, key: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    send("POST", path, key, headers, body)
+}
+
+/// The same by another method.
+pub fn send(method: &str, path: &str, key: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\n{headers}Content-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key}\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()

@@ -1,6 +1,5 @@
 //! Datasets as callers see them.
 
-mod crash;
 mod inputs;
 mod rows;
 
@@ -10,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 const MULTIPLY: &str = "/api/v1/workloads/matrix/multiply";
 
-fn path(name: &str) -> String {
+pub fn path(name: &str) -> String {
     format!("/api/v1/datasets/{name}")
 }
 
@@ -19,16 +18,16 @@ fn send(service: &Service, key: &str, method: &str, path: &str, body: &Json) -> 
     service.call(method, path, &[("x-api-key", key)], body.to_string().as_bytes())
 }
 
-fn put(service: &Service, name: &str, body: &Json) -> Reply {
+pub fn put(service: &Service, name: &str, body: &Json) -> Reply {
     send(service, &service.key, "PUT", &path(name), body)
 }
 
-fn patch(service: &Service, name: &str, body: &Json) -> Reply {
+pub fn patch(service: &Service, name: &str, body: &Json) -> Reply {
     send(service, &service.key, "PATCH", &path(name), body)
 }
 
 /// The values of a column, as a job sees them: the product of the column and a 1 by 1 identity.
-fn values(service: &Service, name: &str, column: &str) -> Json {
+pub fn values(service: &Service, name: &str, column: &str) -> Json {
     let body = json!({"a": {"dataset": name, "column": column}, "b": [[1]], "cache": false});
     let result = service.post(MULTIPLY, &body).expect(200)["result"].clone();
     let row = |r: &Json| json!([r[0].as_f64().expect("a number")]);
@@ -36,13 +35,13 @@ fn values(service: &Service, name: &str, column: &str) -> Json {
 }
 
 /// Rows with a key and a matrix of one column.
-fn keyed(ids: &[i64], values: &[f64]) -> Json {
+pub fn keyed(ids: &[i64], values: &[f64]) -> Json {
     let m: Vec<_> = values.iter().map(|v| [*v]).collect();
     json!({"columns": {"id": ids, "m": m}, "key": "id"})
 }
 
 /// The same without the key, for a change.
-fn changed(ids: &[i64], values: &[f64]) -> Json {
+pub fn changed(ids: &[i64], values: &[f64]) -> Json {
     let mut body = keyed(ids, values);
     body.as_object_mut().expect("an object").remove("key");
     body

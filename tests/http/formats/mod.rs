@@ -2,6 +2,7 @@
 
 mod arrow;
 mod models;
+mod tasks;
 mod tensors;
 
 use crate::service::Service;

@@ -1,6 +1,6 @@
 //! Tasks over HTTP: promised, followed, cancelled, retried, called back, and still there after a crash.
 
-mod callbacks;
+pub mod callbacks;
 mod crash;
 mod follow;
 mod life;
@@ -10,7 +10,7 @@ use crate::wire::Reply;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-const MULTIPLY_ASYNC: &str = "/api/v1/workloads/matrix/multiply/async";
+pub const MULTIPLY_ASYNC: &str = "/api/v1/workloads/matrix/multiply/async";
 const SVD_ASYNC: &str = "/api/v1/workloads/matrix/svd/async";
 const BATCH_ASYNC: &str = "/api/v1/workloads/batch/async";
 const LIMIT: Duration = Duration::from_secs(30);

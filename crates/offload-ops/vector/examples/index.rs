@@ -1,6 +1,6 @@
 //! Builds an index of the vectors in a file, and says how long it took.
 //!
-//! `index VECTORS D INDEX [metric [m [ef_construction]]]`: `VECTORS` holds rows of `D` little-endian `f32`. Used by
+//! `index VECTORS D INDEX [metric [m [ef_construction [seed]]]]`: `VECTORS` holds rows of `D` little-endian `f32`. Used by
 //! `scripts/hnsw_check.py`.
 
 use offload_api::{Record, Tensor, Value};
@@ -11,7 +11,7 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [vectors, d, index, options @ ..] = &args[..] else {
-        return Err("usage: index VECTORS D INDEX [metric [m [ef_construction]]]".into());
+        return Err("usage: index VECTORS D INDEX [metric [m [ef_construction [seed]]]]".into());
     };
     let values: Vec<f32> =
         std::fs::read(vectors)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(metric) = options.first() {
         inputs.set("metric", Value::Text(metric.clone()));
     }
-    for (name, value) in ["m", "ef_construction"].into_iter().zip(options.iter().skip(1)) {
+    for (name, value) in ["m", "ef_construction", "seed"].into_iter().zip(options.iter().skip(1)) {
         inputs.set(name, Value::Int(value.parse()?));
     }
     let start = Instant::now();

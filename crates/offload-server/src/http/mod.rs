@@ -24,6 +24,7 @@ mod tasks;
 
 pub use codec::Codec;
 pub use identify::store_error;
+pub(crate) use oip::located;
 pub use pages::Pages;
 pub use state::AppState;
 pub use submit::operation;

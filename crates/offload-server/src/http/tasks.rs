@@ -1,19 +1,21 @@
 //! `…/async` and `/tasks`.
 
+use super::body::{self, Media};
 use super::exchange::Exchange;
 use super::identify::{caller, caller_with, store_error};
+use super::oip::head_bytes;
 use super::submit::{blocking, permitted};
-use super::{AppState, BASE, body};
+use super::{AppState, BASE};
 use crate::auth::{ADMIN, unix_now};
 use crate::callbacks::{replace_secret, signature};
 use crate::tasks::document::{self, View};
-use crate::tasks::{self, Submitted, unix_ms};
+use crate::tasks::{self, Form, Submitted, unix_ms};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use offload_api::{ApiError, ErrorCode, Invalid, nearest};
+use offload_api::{ApiError, ErrorCode, Invalid, Memory, nearest};
 use offload_core::Registered;
 use offload_pipeline::admit::Caller;
 use offload_pipeline::records::{StoreError, Task, TaskFilter, TaskStatus};
@@ -71,10 +73,17 @@ async fn accept(
         Some(Err(_)) => Err(Invalid::new("", format!("the header {name} must be printable ascii"))),
     };
     let idempotency_key = header("idempotency-key")?;
-    let content_type = header("content-type")?.unwrap_or_else(|| "application/json".into());
-    let body = body::read(state, request, payload).await?;
+    // Batches have no form but JSON.
+    let head_bytes = if operation.is_some() { head_bytes(request)? } else { None };
+    let (body, form): (Arc<dyn Memory>, Form) = if let Some(head_bytes) = head_bytes {
+        let body = body::read_aligned(state, request, payload, Media::Tensors, head_bytes).await?;
+        (body, Form::Tensors(head_bytes))
+    } else {
+        let content_type = header("content-type")?.unwrap_or_else(|| "application/json".into());
+        (Arc::new(body::read(state, request, payload).await?), Form::Json(content_type))
+    };
     let id = exchange.id.clone();
-    let submitted = Submitted { id, caller, operation, body, content_type, idempotency_key };
+    let submitted = Submitted { id, caller, operation, body, form, idempotency_key };
     let shared = state.clone();
     blocking(move || tasks::submit(&shared, submitted)).await?
 }

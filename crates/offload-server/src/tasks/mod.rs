@@ -4,10 +4,12 @@
 //! settler records how they ended, and a claim that this process loses counts for nothing.
 
 pub mod document;
+mod form;
 mod runner;
 mod settler;
 mod submit;
 
+pub use form::Form;
 pub use submit::{Promise, Submitted, submit};
 
 use crate::config;

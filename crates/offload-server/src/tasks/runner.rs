@@ -1,9 +1,9 @@
 //! The thread that claims tasks and brings them into the pipeline.
 
-use super::{BATCH, Ended, Hold, Running, TaskDesk, What, pause, purpose, unix_ms};
+use super::{BATCH, Ended, Form, Hold, Running, TaskDesk, What, pause, purpose, unix_ms};
 use crate::http::{AppState, batch, operation};
-use offload_api::json::{Decoded, decode_request};
-use offload_api::{ApiError, ErrorCode};
+use offload_api::json::Decoded;
+use offload_api::{ApiError, ErrorCode, Memory};
 use offload_pipeline::admit::{Caller, Request};
 use offload_pipeline::engine::BatchRequest;
 use offload_pipeline::records::{Claim, ClaimRequest, Claimed, StoreError, TaskRequest};
@@ -209,7 +209,9 @@ fn enter(
     }
     let (family, name) = request.route.split_once('/').unwrap_or((&request.route, ""));
     let operation = operation(&state.registry, family, name)?;
-    let Decoded { style, mut options, inputs } = decode_request(&body, &operation.schema)?;
+    let body: Arc<dyn Memory> = Arc::new(body);
+    let (decoded, _) = Form::of(&request.content_type).decode(&body, operation)?;
+    let Decoded { style, mut options, inputs } = decoded;
     options.timeout_ms = Some(timeout_ms);
     options.priority = Some(task.priority);
     let make = |inputs| Request {

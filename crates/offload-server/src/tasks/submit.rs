@@ -1,10 +1,10 @@
 //! A submission that becomes a task: validated and priced now, stored before it is promised, run later.
 
-use super::{BATCH, purpose, unix_ms};
+use super::{BATCH, Form, purpose, unix_ms};
 use crate::callbacks::{Target, rules};
-use crate::http::{AppState, batch, random_id, store_error};
-use offload_api::json::{Decoded, decode_request};
-use offload_api::{ApiError, ErrorCode, Invalid, Options, Priority, Record, Source, Style, Value};
+use crate::http::{AppState, batch, located, random_id, store_error};
+use offload_api::json::Decoded;
+use offload_api::{ApiError, ErrorCode, Invalid, Memory, Options, Priority, Record, Source, Style, Value};
 use offload_core::Registered;
 use offload_pipeline::admit::{Caller, Request};
 use offload_pipeline::records::{Created, Idempotency, Task, TaskRequest, TaskStatus};
@@ -21,9 +21,9 @@ pub struct Submitted {
     /// Family and operation; a batch without.
     pub operation: Option<&'static Registered>,
     /// The body, decompressed.
-    pub body: actix_web::web::Bytes,
-    /// Its media type.
-    pub content_type: String,
+    pub body: Arc<dyn Memory>,
+    /// How it is to be read.
+    pub form: Form,
     /// The caller's name for it.
     pub idempotency_key: Option<String>,
 }
@@ -43,10 +43,14 @@ pub struct Promise {
 /// # Errors
 /// Those of admission, and `unprocessable` for an idempotency key that stands for something else.
 pub fn submit(state: &AppState, submitted: Submitted) -> Result<Promise, ApiError> {
-    let Submitted { id, caller, operation, body, content_type, idempotency_key } = submitted;
+    let Submitted { id, caller, operation, body, form, idempotency_key } = submitted;
+    let bytes: &[u8] = (*body).as_ref();
     let priced = match operation {
-        Some(operation) => price_one(state, &id, &caller, operation, &body)?,
-        None => price_batch(state, &id, &caller, &body)?,
+        Some(operation) => {
+            let (decoded, pointers) = form.decode(&body, operation)?;
+            price_one(state, &id, &caller, operation, decoded).map_err(|e| located(e, &pointers))?
+        }
+        None => price_batch(state, &id, &caller, bytes)?,
     };
     if let Some(url) = &priced.options.callback_url {
         Target::parse(url, rules(&state.config.callbacks, &caller.quota))?;
@@ -62,9 +66,10 @@ pub fn submit(state: &AppState, submitted: Submitted) -> Result<Promise, ApiErro
             ApiError::new(ErrorCode::Internal, "the task cannot be stored; the log has the cause")
         })
     };
+    let content_type = form.media_type();
     let idempotency = idempotency_key.map(|key| {
         let mut digest = blake3::Hasher::new();
-        for part in [route.as_bytes(), content_type.as_bytes(), &body] {
+        for part in [route.as_bytes(), content_type.as_bytes(), bytes] {
             digest.update(&(part.len() as u64).to_le_bytes());
             digest.update(part);
         }
@@ -91,7 +96,7 @@ pub fn submit(state: &AppState, submitted: Submitted) -> Result<Promise, ApiErro
         error: None,
         id: task_id.clone(),
     };
-    let request = TaskRequest { route, content_type, body: sealed(&body)? };
+    let request = TaskRequest { route, content_type, body: sealed(bytes)? };
     let tasks = state.directory.stores().tasks();
     let limit = caller.quota.max_queued_tasks;
     let created = tasks.create(&task, &request, idempotency.as_ref(), limit).map_err(|e| store_error(&e))?;
@@ -153,9 +158,8 @@ fn price_one(
     id: &str,
     caller: &Arc<Caller>,
     operation: &'static Registered,
-    body: &[u8],
+    Decoded { style, options, inputs }: Decoded,
 ) -> Result<Priced, ApiError> {
-    let Decoded { style, options, inputs } = decode_request(body, &operation.schema)?;
     let quote = state.pipeline.quote(request(id, caller, operation, &options, style, inputs))?;
     Ok(Priced { options, priority: quote.priority, run_us: quote.run_us, wait_us: quote.wait_us })
 }

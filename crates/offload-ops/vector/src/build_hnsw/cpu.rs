@@ -1,11 +1,10 @@
-//! The index on the CPU: levels, an order, insertion in batches, the file.
+//! The index on the CPU: levels, insertion in batches, the file.
 
 use super::distance::Distance;
 use super::graph::Graph;
 use super::insert::{Points, insert_all};
 use super::{Inputs, Metric, file, level};
 use crate::kernel::pair::square;
-use crate::kernel::random::shuffled;
 use crate::kernel::rows::{extents, finite};
 use crate::kernel::search::slice;
 use offload_api::{Record, Tensor, Value};
@@ -35,8 +34,7 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
         Metric::Cosine => (Cow::Owned(unit_vectors(corpus, d)), Distance::Product),
     };
     let mut graph = Graph::new(p.m, (0..n as u32).map(|node| level(p, node)).collect());
-    let order = shuffled(p.seed, n);
-    insert_all(ctx, &mut graph, &Points { values: &values, d, distance }, &order, p.ef)?;
+    insert_all(ctx, &mut graph, &Points { values: &values, d, distance }, p.ef)?;
     let file = file::write(ctx, &graph, &values, d, p.ef)?;
     Ok(Record::new().with("index", Value::Bytes(file.into())))
 }

@@ -49,7 +49,7 @@ offload_core::inputs! {
         ef_construction: Option<i64> = int(1, 4096),
         /// How the index compares vectors.
         metric: Metric,
-        /// Decides the layers of the nodes and the order they come in; 100 when absent.
+        /// Decides the layers of the nodes; 100 when absent.
         seed: Option<i64> = int(0, i64::MAX),
     }
 }

@@ -127,7 +127,7 @@ fn send(
 }
 
 /// The error with its pointer as the request stands: inputs are in a list, and scalars may be parameters.
-fn located(mut error: ApiError, pointers: &[(String, String)]) -> ApiError {
+pub fn located(mut error: ApiError, pointers: &[(String, String)]) -> ApiError {
     let pointer = error.details.get("pointer").and_then(|p| p.as_str()).unwrap_or_default();
     let mut steps = pointer.strip_prefix("/inputs/").unwrap_or_default().splitn(2, '/');
     if let Some((_, at)) = steps.next().and_then(|name| pointers.iter().find(|(n, _)| n == name)) {

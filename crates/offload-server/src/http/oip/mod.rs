@@ -4,6 +4,7 @@ mod about;
 mod infer;
 
 pub(super) use infer::head_bytes;
+pub(crate) use infer::located;
 
 use super::exchange;
 use actix_web::web;

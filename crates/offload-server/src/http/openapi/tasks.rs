@@ -64,7 +64,8 @@ pub(super) fn paths(d: &mut Document) {
         ("/workloads/batch/async", "submit_batch_task", "Runs a batch as a task", json!([idempotency])),
     ] {
         let call = json!({"operationId": id, "tags": ["tasks"], "summary": about, "parameters": parameters,
-            "description": "The body is the same as without `/async`. With `callback_url` the end is told there, signed \
+            "description": "The body is the same as without `/async`, in JSON; an operation also takes an inference request with \
+                binary tensors (`Inference-Header-Content-Length`), and answers it in JSON. With `callback_url` the end is told there, signed \
                             as Standard Webhooks has it. The same `Idempotency-Key` with the same body is the same task.",
             "requestBody": body(&reference("Submission"))});
         d.call(
