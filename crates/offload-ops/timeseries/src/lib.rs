@@ -1,0 +1,2 @@
+//! Operations on time series.
+#![forbid(unsafe_code)]
