@@ -1,0 +1,179 @@
+//! ALP, adaptive lossless floating point (Afroozeh, Kuffo, Boncz, "ALP: Adaptive Lossless floating-Point compression",
+//! SIGMOD 2024): numbers that were decimals become integers again, and what does not come back to the bit is an exception.
+//!
+//! A number `x` becomes the integer nearest to `x * 10^e * 10^-f`, and is `d * 10^f * 10^-e` again. The exponents are found
+//! in two steps as in the paper: the best few of a sample of all data, and of these the best of a sample of the block.
+
+use super::cursor::{Corrupt, Cursor};
+use super::patches::{self, Patches};
+use super::{Effort, integers};
+
+/// The largest exponent: ten to it is below 2^63, and exact.
+const MAX_EXPONENT: usize = 18;
+
+const POWERS: [f64; MAX_EXPONENT + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
+
+const INVERSES: [f64; MAX_EXPONENT + 1] = [
+    1e0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15,
+    1e-16, 1e-17, 1e-18,
+];
+
+/// 2^52 + 2^51: added to a number below 2^51, it leaves the nearest integer in the lowest bits.
+const ROUNDING: f64 = 6_755_399_441_055_744.0;
+
+/// Values of each sample of all data, and of a block.
+const SAMPLE: usize = 32;
+
+/// Samples of all data.
+const SAMPLES: usize = 16;
+
+/// A pair of exponents, `f` at most `e`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exponents {
+    e: u8,
+    f: u8,
+}
+
+impl Exponents {
+    /// All there are; of equally good ones the first is taken.
+    fn all() -> impl Iterator<Item = Exponents> {
+        (0..=MAX_EXPONENT as u8).flat_map(|e| (0..=e).map(move |f| Exponents { e, f }))
+    }
+
+    /// The integer that a number becomes, and whether the number comes back to the bit.
+    #[inline]
+    fn integer(self, bits: u64) -> (i64, bool) {
+        let x = f64::from_bits(bits);
+        let scaled = x * POWERS[usize::from(self.e)] * INVERSES[usize::from(self.f)];
+        let d = ((scaled + ROUNDING).to_bits() as i64).wrapping_sub(ROUNDING.to_bits() as i64);
+        (d, self.number(d) == bits)
+    }
+
+    #[inline]
+    fn number(self, d: i64) -> u64 {
+        (d as f64 * POWERS[usize::from(self.f)] * INVERSES[usize::from(self.e)]).to_bits()
+    }
+
+    /// Bits that a sample would take.
+    fn cost(self, sample: &[u64]) -> usize {
+        let (mut least, mut most, mut exceptions) = (i64::MAX, i64::MIN, 0);
+        for &bits in sample {
+            let (d, back) = self.integer(bits);
+            if back {
+                (least, most) = (least.min(d), most.max(d));
+            } else {
+                exceptions += 1;
+            }
+        }
+        let range = if least <= most { most.wrapping_sub(least) as u64 } else { 0 };
+        super::bits::width(range) as usize * sample.len() + exceptions * patches::BITS
+    }
+}
+
+fn best(of: impl Iterator<Item = Exponents>, sample: &[u64]) -> Option<Exponents> {
+    of.map(|x| (x.cost(sample), x)).min_by_key(|(cost, _)| *cost).map(|(_, x)| x)
+}
+
+/// Numbers from all over a run.
+fn sample(of: &[u64]) -> Vec<u64> {
+    let taken = of.len().min(SAMPLE);
+    (0..taken).map(|i| of[i * of.len() / taken]).collect()
+}
+
+/// The exponents that are best for parts of all data, those of most parts first.
+pub(super) fn candidates(all: &[u64], effort: Effort) -> Vec<Exponents> {
+    if effort.exponents == usize::MAX {
+        return Exponents::all().collect();
+    }
+    let part = all.len().div_ceil(SAMPLES).max(SAMPLE);
+    let mut found: Vec<(usize, Exponents)> = Vec::new();
+    for part in all.chunks(part) {
+        let Some(x) = best(Exponents::all(), &sample(part)) else { continue };
+        match found.iter_mut().find(|(_, other)| *other == x) {
+            Some((times, _)) => *times += 1,
+            None => found.push((1, x)),
+        }
+    }
+    found.sort_by_key(|(times, _)| std::cmp::Reverse(*times));
+    found.truncate(effort.exponents);
+    found.into_iter().map(|(_, x)| x).collect()
+}
+
+/// Reused between blocks.
+#[derive(Default)]
+pub(super) struct Scratch {
+    integers: Vec<u64>,
+    patches: Patches,
+}
+
+/// Appends a block, and returns how many exceptions it has.
+pub(super) fn encode(
+    numbers: &[u64],
+    candidates: &[Exponents],
+    effort: Effort,
+    (s, packed): (&mut Scratch, &mut integers::Scratch),
+    out: &mut Vec<u8>,
+) -> usize {
+    let x = match candidates {
+        [only] => *only,
+        several => best(several.iter().copied(), &sample(numbers)).unwrap_or(Exponents { e: 0, f: 0 }),
+    };
+    s.patches.clear();
+    s.integers.clear();
+    // An exception takes the integer before it, which makes the packing no wider.
+    let mut last = numbers.iter().map(|&n| x.integer(n)).find(|(_, back)| *back).map_or(0, |(d, _)| d);
+    for (i, &n) in numbers.iter().enumerate() {
+        let (d, back) = x.integer(n);
+        if back {
+            last = d;
+        } else {
+            s.patches.push(i, n);
+        }
+        s.integers.push(last as u64);
+    }
+    out.extend_from_slice(&[x.e, x.f]);
+    s.patches.write_count(out);
+    integers::encode(&s.integers, effort, packed, out);
+    s.patches.write(out);
+    s.patches.len()
+}
+
+/// Reads as many numbers as `out` holds, at least one.
+pub(super) fn decode(from: &mut Cursor<'_>, out: &mut [u64]) -> Result<(), Corrupt> {
+    let x = Exponents { e: from.u8()?, f: from.u8()? };
+    if usize::from(x.e) > MAX_EXPONENT || x.f > x.e {
+        return Err(Corrupt("the exponents are beyond 18"));
+    }
+    let exceptions = usize::from(from.u16()?);
+    integers::decode(from, out)?;
+    out.iter_mut().for_each(|d| *d = x.number(*d as i64));
+    patches::apply(from, exceptions, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_become_their_digits() {
+        let x = Exponents { e: 14, f: 13 };
+        assert_eq!(x.integer(316.1f64.to_bits()), (3161, true));
+        for odd in [f64::NAN, f64::INFINITY, -0.0, f64::MIN_POSITIVE / 8.0, 1e300, std::f64::consts::PI] {
+            assert!(!x.integer(odd.to_bits()).1, "{odd}");
+        }
+    }
+
+    #[test]
+    fn candidates_are_the_exponents_of_most_parts() {
+        let all: Vec<u64> = (0..20_000u32)
+            .map(|i| if i < 15_000 { f64::from(i) / 10.0 } else { f64::from(i % 900) / 1000.0 })
+            .map(f64::to_bits)
+            .collect();
+        let effort = Effort::of(5);
+        let found = candidates(&all, effort);
+        let failing = |x: Exponents, of: &[u64]| of.iter().filter(|&&n| !x.integer(n).1).count();
+        assert!(failing(found[0], &all[..15_000]) < 100, "{found:?}");
+        assert!(found.iter().any(|&x| failing(x, &all[15_000..]) < 100), "{found:?}");
+    }
+}

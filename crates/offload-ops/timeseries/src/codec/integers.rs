@@ -1,0 +1,178 @@
+//! Integers of 64 bits as differences of the order that makes them smallest, around a base, packed by groups of 64.
+//!
+//! Timestamps, integers, and what ALP makes of floating-point numbers end here. Order 0 is a frame of reference, order 1
+//! delta, order 2 delta of deltas. All arithmetic wraps, so that every integer comes back, the extremes too.
+
+use super::bits::{append, bytes, mask, read, width};
+use super::cursor::{Corrupt, Cursor};
+use super::patches::{self, Patches};
+use super::{Effort, MAX_BLOCK};
+
+/// Numbers that share a width. As many as a word has bits, so that a full group ends with a byte.
+const GROUP: usize = 64;
+
+/// The bit of the first byte that says all groups have one width.
+const UNIFORM: u8 = 4;
+
+/// A group is looked at for exceptions when at most so many of its numbers need its highest two bits.
+const FEW: usize = 12;
+
+/// Reused between blocks.
+#[derive(Default)]
+pub(super) struct Scratch {
+    differences: [Vec<u64>; 3],
+    widths: Vec<u8>,
+    patches: Patches,
+}
+
+/// Small magnitudes to small numbers: 0, -1, 1, -2, … to 0, 1, 2, 3, ….
+#[inline]
+fn zigzag(x: u64) -> u64 {
+    (x << 1) ^ ((x as i64 >> 63) as u64)
+}
+
+#[inline]
+fn unzigzag(z: u64) -> u64 {
+    (z >> 1) ^ (z & 1).wrapping_neg()
+}
+
+/// Appends a run of integers, of which there are 1 to [`MAX_BLOCK`].
+pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut Vec<u8>) {
+    let mut best = (usize::MAX, 0, 0);
+    let [zeroth, first, second] = &mut s.differences;
+    zeroth.clear();
+    zeroth.extend_from_slice(numbers);
+    differences(zeroth, first);
+    differences(first, second);
+    for (order, of) in [&*zeroth, first, second].into_iter().enumerate() {
+        if order > 0 && numbers.len() <= order {
+            break;
+        }
+        for base in bases(of, effort) {
+            let bits = cost(of, base) + order * 64;
+            if bits < best.0 {
+                best = (bits, order, base);
+            }
+        }
+    }
+    let (_, order, base) = best;
+    write(numbers, order, base, s, out);
+}
+
+fn differences(of: &[u64], into: &mut Vec<u64>) {
+    into.clear();
+    into.extend(of.windows(2).map(|w| w[1].wrapping_sub(w[0])));
+}
+
+/// Numbers that all others may be near: the middle of their range, and one in the middle of a sample.
+fn bases(of: &[u64], effort: Effort) -> impl Iterator<Item = u64> {
+    let signed = || of.iter().map(|&x| x as i64);
+    let (least, most) = (signed().min().unwrap_or(0), signed().max().unwrap_or(0));
+    let range = most.wrapping_sub(least) as u64;
+    // Half the range rounded up: the zigzag of what is around it is then no wider than the range.
+    let middle = (least as u64).wrapping_add(range / 2 + range % 2);
+    let median = effort.bases_by_median.then(|| {
+        let mut sample = [0i64; GROUP - 1];
+        let taken = of.len().min(sample.len());
+        for (i, place) in sample[..taken].iter_mut().enumerate() {
+            *place = of[i * of.len() / taken] as i64;
+        }
+        sample[..taken].sort_unstable();
+        sample[..taken].get(taken / 2).map_or(0, |&x| x as u64)
+    });
+    [Some(middle), median].into_iter().flatten()
+}
+
+/// Bits of all groups around a base, exceptions not considered.
+fn cost(of: &[u64], base: u64) -> usize {
+    let widest = |group: &[u64]| width(group.iter().fold(0, |or, &x| or | zigzag(x.wrapping_sub(base))));
+    of.chunks(GROUP).map(|group| group.len() * widest(group) as usize).sum()
+}
+
+fn write(numbers: &[u64], order: usize, base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
+    let zigzags = &mut s.differences[order];
+    zigzags.iter_mut().for_each(|x| *x = zigzag(x.wrapping_sub(base)));
+    s.widths.clear();
+    s.patches.clear();
+    for (g, group) in zigzags.chunks(GROUP).enumerate() {
+        let w = best_width(group);
+        if mask(w) != u64::MAX {
+            for (i, &z) in group.iter().enumerate().filter(|(_, z)| **z > mask(w)) {
+                s.patches.push(g * GROUP + i, z);
+            }
+        }
+        s.widths.push(w as u8);
+    }
+    let uniform = s.widths.first().is_some_and(|first| s.widths.iter().all(|w| w == first));
+    out.push(order as u8 | if uniform { UNIFORM } else { 0 });
+    numbers[..order].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+    out.extend_from_slice(&base.to_le_bytes());
+    s.patches.write_count(out);
+    out.extend_from_slice(if uniform { &s.widths[..1] } else { &s.widths });
+    for (group, &w) in zigzags.chunks(GROUP).zip(&s.widths) {
+        append(out, group, u32::from(w));
+    }
+    s.patches.write(out);
+}
+
+/// The width that costs a group least, where numbers that are wider become exceptions.
+fn best_width(group: &[u64]) -> u32 {
+    let widest = width(group.iter().fold(0, |or, &z| or | z));
+    if widest < 2 || group.iter().filter(|&&z| z >> (widest - 2) != 0).count() > FEW {
+        return widest;
+    }
+    let mut of_width = [0usize; 65];
+    group.iter().for_each(|&z| of_width[width(z) as usize] += 1);
+    let (mut best, mut exceptions) = ((group.len() * widest as usize, widest), 0);
+    for w in (0..widest).rev() {
+        exceptions += of_width[w as usize + 1];
+        best = best.min((group.len() * w as usize + exceptions * patches::BITS, w));
+    }
+    best.1
+}
+
+/// Reads as many integers as `out` holds, at least one.
+pub(super) fn decode(from: &mut Cursor<'_>, out: &mut [u64]) -> Result<(), Corrupt> {
+    debug_assert!(!out.is_empty() && out.len() <= MAX_BLOCK);
+    let form = from.u8()?;
+    let (order, uniform) = (usize::from(form & 3), form & UNIFORM != 0);
+    if order > 2 || form > 3 + UNIFORM || order > out.len() {
+        return Err(Corrupt("the order of differences is none of 0, 1 and 2"));
+    }
+    let (first, rest) = out.split_at_mut(order);
+    for place in first.iter_mut() {
+        *place = from.u64()?;
+    }
+    let base = from.u64()?;
+    let exceptions = usize::from(from.u16()?);
+    let groups = rest.len().div_ceil(GROUP);
+    let widths = from.take(if uniform { 1 } else { groups })?;
+    for (g, group) in rest.chunks_mut(GROUP).enumerate() {
+        let w = u32::from(widths[if uniform { 0 } else { g }]);
+        if w > 64 {
+            return Err(Corrupt("a group is wider than 64 bits"));
+        }
+        read(from.take(bytes(group.len(), w))?, 0, w, 0, group);
+    }
+    patches::apply(from, exceptions, rest)?;
+    let of = |z: u64| unzigzag(z).wrapping_add(base);
+    match *first {
+        [] => rest.iter_mut().for_each(|z| *z = of(*z)),
+        [mut x] => {
+            for z in rest {
+                x = x.wrapping_add(of(*z));
+                *z = x;
+            }
+        }
+        [before, mut x] => {
+            let mut step = x.wrapping_sub(before);
+            for z in rest {
+                step = step.wrapping_add(of(*z));
+                x = x.wrapping_add(step);
+                *z = x;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Series as bytes and back, to the bit: `docs/timeseries-format.md` describes them byte by byte.
+//!
+//! A file is a header, an index and blocks that stand alone, so that both directions run in parallel and a block can be
+//! read without the others. `block` chooses among the codings: `gorilla`, `integers` (deltas), `alp`, `split`; `bits` is
+//! what all of them pack with. Every number is handled as the 64 bits it is.
+
+mod alp;
+mod bits;
+mod block;
+mod cursor;
+mod decode;
+mod encode;
+mod gorilla;
+mod header;
+mod integers;
+mod patches;
+mod split;
+
+pub(crate) use decode::{decode, workspace_bytes as decode_workspace_bytes};
+pub(crate) use encode::{Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
+pub(crate) use header::{Element, Unreadable};
+
+/// Values of a block as they are written.
+pub(crate) const BLOCK: usize = 2048;
+
+/// The most values of a block that are read.
+const MAX_BLOCK: usize = 8192;
+
+/// How values are to be coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Whichever is smallest for each block.
+    Auto,
+    Gorilla,
+    Delta,
+    Alp,
+}
+
+/// What a compression level changes: how much is tried, never how fast the bytes are to read.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// Numbers of which the windows of `gorilla` are put together.
+    leaf: usize,
+    /// Whether integers are also tried around their median.
+    bases_by_median: bool,
+    /// Pairs of exponents that `alp` tries for each block.
+    exponents: usize,
+    /// Whether `auto` codes whole blocks by every method instead of a part.
+    whole: bool,
+}
+
+impl Effort {
+    /// The effort of a level from 1 to 9.
+    fn of(level: u8) -> Effort {
+        let (leaf, exponents) = match level {
+            0..=2 => (64, 1),
+            3..=4 => (32, 3),
+            5..=6 => (16, 5),
+            7..=8 => (4, 16),
+            _ => (1, usize::MAX),
+        };
+        Effort { leaf, bases_by_median: level >= 3, exponents, whole: level >= 7 }
+    }
+}
