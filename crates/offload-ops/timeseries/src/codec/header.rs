@@ -60,11 +60,10 @@ impl Header {
         self.series.checked_add(u64::from(self.timestamps))?.checked_mul(self.blocks_each())
     }
 
-    /// Values of all series and of the timestamps, and for series of nothing one each, which is what they cost as JSON;
-    /// `u64::MAX` when there are more than can be counted.
-    pub(super) fn values(&self) -> u64 {
-        let columns = self.series.saturating_add(u64::from(self.timestamps));
-        columns.saturating_mul(self.length.max(1)).max(1)
+    /// What is held against a limit, see [`values`].
+    fn values(&self) -> u64 {
+        let series = (self.rank == 2).then_some(self.series);
+        values(series, self.length, self.timestamps)
     }
 
     /// The header, without its checksum.
@@ -140,6 +139,15 @@ impl Header {
             return Err(Corrupt("its blocks have other lengths than its index says").into());
         }
         Ok((header, index, body))
+    }
+}
+
+/// Values of all series and of the timestamps; of series without values one each, because they are not free as JSON.
+/// `u64::MAX` when there are more than can be counted.
+pub(crate) fn values(series: Option<u64>, length: u64, timestamps: bool) -> u64 {
+    match length {
+        0 => series.unwrap_or(0),
+        _ => series.unwrap_or(1).saturating_add(u64::from(timestamps)).saturating_mul(length),
     }
 }
 

@@ -18,7 +18,7 @@ mod split;
 
 pub(crate) use decode::{decode, workspace_bytes as decode_workspace_bytes};
 pub(crate) use encode::{Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
-pub(crate) use header::{Element, Unreadable};
+pub(crate) use header::{Element, Unreadable, values};
 
 /// Values of a block as they are written.
 pub(crate) const BLOCK: usize = 2048;

@@ -17,9 +17,8 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
     let source = Source { element, values, series, length, timestamps };
     let encoded = codec::encode(&source, method, inputs.level(), ctx)?;
 
-    let count = values.len() + timestamps.map_or(0, <[u64]>::len);
-    debug_assert_eq!(count as u64, columns * length as u64);
-    let ratio = 8.0 * count as f64 / encoded.bytes.len() as f64;
+    let count = codec::values(series.map(|n| n as u64), length as u64, timestamps.is_some());
+    let ratio = 8.0 * columns as f64 * length as f64 / encoded.bytes.len() as f64;
     let most = encoded.blocks.iter().max_by_key(|(_, n)| *n).map_or("auto", |(name, _)| name);
     let used = match inputs.method {
         Method::Auto if most == "alp_split" => Method::Alp.name(),

@@ -127,7 +127,7 @@ impl Operation for Compress {
                 ),
                 field(
                     "values",
-                    "How many values there are, timestamps counted: `max_values` of `timeseries.decompress`.",
+                    "How many values there are, timestamps counted, and one for each series without values: `max_values` of `timeseries.decompress`.",
                     Kind::Int { min: 0, max: i64::MAX },
                 ),
             ],
