@@ -22,6 +22,9 @@ const INVERSES: [f64; MAX_EXPONENT + 1] = [
 /// 2^52 + 2^51: added to a number below 2^51, it leaves the nearest integer in the lowest bits.
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
+/// Numbers that become an integer are smaller when scaled: 2^51.
+const MOST: f64 = 2_251_799_813_685_248.0;
+
 /// Values of each sample of all data, and of a block.
 const SAMPLE: usize = 32;
 
@@ -41,22 +44,26 @@ impl Exponents {
         (0..=MAX_EXPONENT as u8).flat_map(|e| (0..=e).map(move |f| Exponents { e, f }))
     }
 
+    /// What a number is multiplied by to become an integer, and an integer to become a number again.
+    fn factors(self) -> ([f64; 2], [f64; 2]) {
+        let (e, f) = (usize::from(self.e), usize::from(self.f));
+        ([POWERS[e], INVERSES[f]], [POWERS[f], INVERSES[e]])
+    }
+
     /// The integer that a number becomes, and whether the number comes back to the bit.
     #[inline]
     fn integer(self, bits: u64) -> (i64, bool) {
-        let x = f64::from_bits(bits);
-        let scaled = x * POWERS[usize::from(self.e)] * INVERSES[usize::from(self.f)];
-        let d = ((scaled + ROUNDING).to_bits() as i64).wrapping_sub(ROUNDING.to_bits() as i64);
-        (d, self.number(d) == bits)
+        let (there, back) = self.factors();
+        let scaled = f64::from_bits(bits) * there[0] * there[1];
+        let rounded = scaled + ROUNDING;
+        let d = (rounded.to_bits() as i64).wrapping_sub(ROUNDING.to_bits() as i64);
+        // Below 2^51 this difference is the integer as a floating-point number, exactly.
+        let again = (rounded - ROUNDING) * back[0] * back[1];
+        (d, (again.to_bits() == bits) & (scaled.abs() < MOST))
     }
 
-    #[inline]
-    fn number(self, d: i64) -> u64 {
-        (d as f64 * POWERS[usize::from(self.f)] * INVERSES[usize::from(self.e)]).to_bits()
-    }
-
-    /// Bits that a sample would take.
-    fn cost(self, sample: &[u64]) -> usize {
+    /// Bits that a sample would take; no matter how many where exceptions alone take more than `enough`.
+    fn cost(self, sample: &[u64], enough: usize) -> usize {
         let (mut least, mut most, mut exceptions) = (i64::MAX, i64::MIN, 0);
         for &bits in sample {
             let (d, back) = self.integer(bits);
@@ -64,6 +71,9 @@ impl Exponents {
                 (least, most) = (least.min(d), most.max(d));
             } else {
                 exceptions += 1;
+                if exceptions * patches::BITS > enough {
+                    return usize::MAX;
+                }
             }
         }
         let range = if least <= most { most.wrapping_sub(least) as u64 } else { 0 };
@@ -71,8 +81,12 @@ impl Exponents {
     }
 }
 
-fn best(of: impl Iterator<Item = Exponents>, sample: &[u64]) -> Option<Exponents> {
-    of.map(|x| (x.cost(sample), x)).min_by_key(|(cost, _)| *cost).map(|(_, x)| x)
+/// The best of these for a sample, and the bits that it takes.
+fn best(of: impl Iterator<Item = Exponents>, sample: &[u64]) -> (usize, Exponents) {
+    of.fold((usize::MAX, Exponents { e: 0, f: 0 }), |best, x| {
+        let cost = x.cost(sample, best.0);
+        if cost < best.0 { (cost, x) } else { best }
+    })
 }
 
 /// Numbers from all over a run.
@@ -86,10 +100,10 @@ pub(super) fn candidates(all: &[u64], effort: Effort) -> Vec<Exponents> {
     if effort.exponents == usize::MAX {
         return Exponents::all().collect();
     }
-    let part = all.len().div_ceil(SAMPLES).max(SAMPLE);
+    let part = all.len().div_ceil(SAMPLES).max(super::BLOCK);
     let mut found: Vec<(usize, Exponents)> = Vec::new();
     for part in all.chunks(part) {
-        let Some(x) = best(Exponents::all(), &sample(part)) else { continue };
+        let (_, x) = best(Exponents::all(), &sample(part));
         match found.iter_mut().find(|(_, other)| *other == x) {
             Some((times, _)) => *times += 1,
             None => found.push((1, x)),
@@ -104,39 +118,48 @@ pub(super) fn candidates(all: &[u64], effort: Effort) -> Vec<Exponents> {
 #[derive(Default)]
 pub(super) struct Scratch {
     integers: Vec<u64>,
+    exceptions: Vec<u16>,
     patches: Patches,
 }
 
-/// Appends a block, and returns how many exceptions it has.
+/// The best exponents for a block, and the bits that a value takes with them.
+pub(super) fn choose(numbers: &[u64], candidates: &[Exponents]) -> (Exponents, usize) {
+    let sample = sample(numbers);
+    let (bits, x) = best(candidates.iter().copied(), &sample);
+    (x, bits / sample.len().max(1))
+}
+
+/// Appends a block.
 pub(super) fn encode(
     numbers: &[u64],
-    candidates: &[Exponents],
+    x: Exponents,
     effort: Effort,
     (s, packed): (&mut Scratch, &mut integers::Scratch),
     out: &mut Vec<u8>,
-) -> usize {
-    let x = match candidates {
-        [only] => *only,
-        several => best(several.iter().copied(), &sample(numbers)).unwrap_or(Exponents { e: 0, f: 0 }),
-    };
-    s.patches.clear();
-    s.integers.clear();
-    // An exception takes the integer before it, which makes the packing no wider.
-    let mut last = numbers.iter().map(|&n| x.integer(n)).find(|(_, back)| *back).map_or(0, |(d, _)| d);
+) {
+    let Scratch { integers, exceptions, patches } = s;
+    integers.clear();
+    integers.extend(numbers.iter().map(|&n| x.integer(n).0 as u64));
+    exceptions.resize(numbers.len() + 1, 0);
+    let mut count = 0;
     for (i, &n) in numbers.iter().enumerate() {
-        let (d, back) = x.integer(n);
-        if back {
-            last = d;
-        } else {
-            s.patches.push(i, n);
-        }
-        s.integers.push(last as u64);
+        exceptions[count] = i as u16;
+        count += usize::from(!x.integer(n).1);
+    }
+    patches.clear();
+    // An exception takes the integer before it, which makes the packing no wider; the first ones that of the first other.
+    let exceptions = &exceptions[..count];
+    let leading = exceptions.iter().zip(0..).take_while(|(at, i)| **at == *i).count();
+    let first = integers.get(leading).copied().unwrap_or(0);
+    for &at in exceptions {
+        let at = usize::from(at);
+        integers[at] = if at < leading { first } else { integers[at - 1] };
+        patches.push(at, numbers[at]);
     }
     out.extend_from_slice(&[x.e, x.f]);
-    s.patches.write_count(out);
-    integers::encode(&s.integers, effort, packed, out);
-    s.patches.write(out);
-    s.patches.len()
+    patches.write_count(out);
+    integers::encode(integers, effort, packed, out);
+    patches.write(out);
 }
 
 /// Reads as many numbers as `out` holds, at least one.
@@ -147,7 +170,8 @@ pub(super) fn decode(from: &mut Cursor<'_>, out: &mut [u64]) -> Result<(), Corru
     }
     let exceptions = usize::from(from.u16()?);
     integers::decode(from, out)?;
-    out.iter_mut().for_each(|d| *d = x.number(*d as i64));
+    let (_, back) = x.factors();
+    out.iter_mut().for_each(|d| *d = (*d as i64 as f64 * back[0] * back[1]).to_bits());
     patches::apply(from, exceptions, out)
 }
 

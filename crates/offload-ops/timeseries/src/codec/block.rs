@@ -17,6 +17,9 @@ pub(super) const NAMES: [&str; 6] = ["raw", "constant", "gorilla", "delta", "alp
 /// Values of a block that stand for all of it when `auto` chooses.
 const PART: usize = 256;
 
+/// Bits that a value takes as a decimal, from which on it is taken for none.
+const SPLIT_FROM_BITS: usize = 48;
+
 /// Reused between blocks.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -89,26 +92,20 @@ impl Coder {
             }
             SPLIT => split::encode(values, self.right, &mut s.split, out),
             _ => {
-                alp::encode(values, &self.exponents, self.effort, (&mut s.alp, &mut s.packed), out);
+                let (x, _) = alp::choose(values, &self.exponents);
+                alp::encode(values, x, self.effort, (&mut s.alp, &mut s.packed), out);
             }
         }
     }
 
     /// ALP, or its way for numbers that are no decimals.
     fn encode_alp(&self, values: &[u64], s: &mut Scratch, out: &mut Vec<u8>) {
-        let start = out.len();
-        self.encode_as(ALP, values, s, out);
-        // Above 40 bits for each value the split may be smaller.
-        if out.len() - start > 5 * values.len() {
-            let mut tried = std::mem::take(&mut s.tried);
-            tried.clear();
-            self.encode_as(SPLIT, values, s, &mut tried);
-            if tried.len() < out.len() - start {
-                out.truncate(start);
-                out.extend_from_slice(&tried);
-            }
-            s.tried = tried;
+        let (x, bits) = alp::choose(values, &self.exponents);
+        if bits >= SPLIT_FROM_BITS {
+            return self.encode_as(SPLIT, values, s, out);
         }
+        out.push(ALP);
+        alp::encode(values, x, self.effort, (&mut s.alp, &mut s.packed), out);
     }
 
     fn encode_best(&self, values: &[u64], s: &mut Scratch, out: &mut Vec<u8>) {

@@ -17,10 +17,16 @@ const UNIFORM: u8 = 4;
 /// A group is looked at for exceptions when at most so many of its numbers need its highest two bits.
 const FEW: usize = 12;
 
+/// Groups that decide about the order of differences.
+const SAMPLED_GROUPS: usize = 8;
+
+/// Numbers of which one in the middle may be a base.
+const SAMPLE: usize = 31;
+
 /// Reused between blocks.
 #[derive(Default)]
 pub(super) struct Scratch {
-    differences: [Vec<u64>; 3],
+    differences: Vec<u64>,
     widths: Vec<u8>,
     patches: Patches,
 }
@@ -38,49 +44,75 @@ fn unzigzag(z: u64) -> u64 {
 
 /// Appends a run of integers, of which there are 1 to [`MAX_BLOCK`].
 pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut Vec<u8>) {
-    let mut best = (usize::MAX, 0, 0);
-    let [zeroth, first, second] = &mut s.differences;
-    zeroth.clear();
-    zeroth.extend_from_slice(numbers);
-    differences(zeroth, first);
-    differences(first, second);
-    for (order, of) in [&*zeroth, first, second].into_iter().enumerate() {
-        if order > 0 && numbers.len() <= order {
-            break;
-        }
-        for base in bases(of, effort) {
-            let bits = cost(of, base) + order * 64;
-            if bits < best.0 {
-                best = (bits, order, base);
+    let order = best_order(numbers, effort, &mut s.differences);
+    let of = &mut s.differences;
+    of.clear();
+    match order {
+        0 => of.extend_from_slice(numbers),
+        1 => of.extend(numbers.windows(2).map(|w| step(w[0], w[1]))),
+        _ => of.extend(numbers.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
+    }
+    let (base, _) = best_base(of, effort);
+    write(&numbers[..order], base, s, out);
+}
+
+#[inline]
+fn step(before: u64, after: u64) -> u64 {
+    after.wrapping_sub(before)
+}
+
+/// The order of differences that takes the fewest bits in some of the groups, or in all.
+fn best_order(numbers: &[u64], effort: Effort, differences: &mut Vec<u64>) -> usize {
+    let groups = numbers.len().div_ceil(GROUP);
+    let stride = if effort.whole { 1 } else { groups.div_ceil(SAMPLED_GROUPS).max(1) };
+    let mut best = (usize::MAX, 0);
+    for order in 0..=2.min(numbers.len() - 1) {
+        differences.clear();
+        for group in (0..groups).step_by(stride) {
+            let end = ((group + 1) * GROUP + order).min(numbers.len());
+            let of = &numbers[group * GROUP..end];
+            match order {
+                0 => differences.extend_from_slice(of),
+                1 => differences.extend(of.windows(2).map(|w| step(w[0], w[1]))),
+                _ => differences.extend(of.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
             }
         }
+        let (_, bits) = best_base(differences, effort);
+        // The numbers that the differences start from are whole, and count as far as the sample is.
+        best = best.min((bits + order * 64 / stride, order));
     }
-    let (_, order, base) = best;
-    write(numbers, order, base, s, out);
+    best.1
 }
 
-fn differences(of: &[u64], into: &mut Vec<u64>) {
-    into.clear();
-    into.extend(of.windows(2).map(|w| w[1].wrapping_sub(w[0])));
-}
-
-/// Numbers that all others may be near: the middle of their range, and one in the middle of a sample.
-fn bases(of: &[u64], effort: Effort) -> impl Iterator<Item = u64> {
-    let signed = || of.iter().map(|&x| x as i64);
-    let (least, most) = (signed().min().unwrap_or(0), signed().max().unwrap_or(0));
-    let range = most.wrapping_sub(least) as u64;
+/// A number that the others are near, and the bits that they take around it: the middle of their range, or one in the
+/// middle of a sample.
+fn best_base(of: &[u64], effort: Effort) -> (u64, usize) {
+    let (mut least, mut most) = (i64::MAX, i64::MIN);
+    for &x in of {
+        (least, most) = (least.min(x as i64), most.max(x as i64));
+    }
+    let range = if least <= most { most.wrapping_sub(least) as u64 } else { 0 };
     // Half the range rounded up: the zigzag of what is around it is then no wider than the range.
     let middle = (least as u64).wrapping_add(range / 2 + range % 2);
-    let median = effort.bases_by_median.then(|| {
-        let mut sample = [0i64; GROUP - 1];
-        let taken = of.len().min(sample.len());
-        for (i, place) in sample[..taken].iter_mut().enumerate() {
-            *place = of[i * of.len() / taken] as i64;
-        }
-        sample[..taken].sort_unstable();
-        sample[..taken].get(taken / 2).map_or(0, |&x| x as u64)
-    });
-    [Some(middle), median].into_iter().flatten()
+    let by_middle = (cost(of, middle), middle);
+    let (bits, base) = if effort.bases_by_median && range > 1 {
+        let median = median(of);
+        by_middle.min((cost(of, median), median))
+    } else {
+        by_middle
+    };
+    (base, bits)
+}
+
+/// One in the middle of a few from all over.
+fn median(of: &[u64]) -> u64 {
+    let mut sample = [0i64; SAMPLE];
+    let taken = of.len().min(SAMPLE);
+    for (i, place) in sample[..taken].iter_mut().enumerate() {
+        *place = of[i * of.len() / taken] as i64;
+    }
+    let sample = &mut sample[..taken];
+    if sample.is_empty() { 0 } else { *sample.select_nth_unstable(taken / 2).1 as u64 }
 }
 
 /// Bits of all groups around a base, exceptions not considered.
@@ -89,14 +121,18 @@ fn cost(of: &[u64], base: u64) -> usize {
     of.chunks(GROUP).map(|group| group.len() * widest(group) as usize).sum()
 }
 
-fn write(numbers: &[u64], order: usize, base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
-    let zigzags = &mut s.differences[order];
-    zigzags.iter_mut().for_each(|x| *x = zigzag(x.wrapping_sub(base)));
+fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
+    let zigzags = &mut s.differences;
     s.widths.clear();
     s.patches.clear();
-    for (g, group) in zigzags.chunks(GROUP).enumerate() {
-        let w = best_width(group);
-        if mask(w) != u64::MAX {
+    for (g, group) in zigzags.chunks_mut(GROUP).enumerate() {
+        let mut or = 0;
+        for x in group.iter_mut() {
+            *x = zigzag(x.wrapping_sub(base));
+            or |= *x;
+        }
+        let w = best_width(group, width(or));
+        if w < width(or) {
             for (i, &z) in group.iter().enumerate().filter(|(_, z)| **z > mask(w)) {
                 s.patches.push(g * GROUP + i, z);
             }
@@ -104,8 +140,8 @@ fn write(numbers: &[u64], order: usize, base: u64, s: &mut Scratch, out: &mut Ve
         s.widths.push(w as u8);
     }
     let uniform = s.widths.first().is_some_and(|first| s.widths.iter().all(|w| w == first));
-    out.push(order as u8 | if uniform { UNIFORM } else { 0 });
-    numbers[..order].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+    out.push(first.len() as u8 | if uniform { UNIFORM } else { 0 });
+    first.iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
     out.extend_from_slice(&base.to_le_bytes());
     s.patches.write_count(out);
     out.extend_from_slice(if uniform { &s.widths[..1] } else { &s.widths });
@@ -116,8 +152,7 @@ fn write(numbers: &[u64], order: usize, base: u64, s: &mut Scratch, out: &mut Ve
 }
 
 /// The width that costs a group least, where numbers that are wider become exceptions.
-fn best_width(group: &[u64]) -> u32 {
-    let widest = width(group.iter().fold(0, |or, &z| or | z));
+fn best_width(group: &[u64], widest: u32) -> u32 {
     if widest < 2 || group.iter().filter(|&&z| z >> (widest - 2) != 0).count() > FEW {
         return widest;
     }
