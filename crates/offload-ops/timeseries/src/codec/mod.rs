@@ -10,6 +10,7 @@ mod block;
 mod cursor;
 mod decode;
 mod encode;
+pub(crate) mod examples;
 mod gorilla;
 mod header;
 mod integers;
