@@ -6,7 +6,7 @@
 
 use super::cursor::{Corrupt, Cursor};
 use super::patches::{self, Patches};
-use super::{Effort, integers};
+use super::{Effort, integers, spread};
 
 /// The largest exponent: ten to it is below 2^63, and exact.
 const MAX_EXPONENT: usize = 18;
@@ -91,8 +91,7 @@ fn best(of: impl Iterator<Item = Exponents>, sample: &[u64]) -> (usize, Exponent
 
 /// Numbers from all over a run.
 fn sample(of: &[u64]) -> Vec<u64> {
-    let taken = of.len().min(SAMPLE);
-    (0..taken).map(|i| of[i * of.len() / taken]).collect()
+    spread(of.len(), SAMPLE).map(|i| of[i]).collect()
 }
 
 /// The exponents that are best for parts of all data, those of most parts first.

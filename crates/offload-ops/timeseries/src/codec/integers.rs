@@ -6,7 +6,7 @@
 use super::bits::{append, bytes, mask, read, width};
 use super::cursor::{Corrupt, Cursor};
 use super::patches::{self, Patches};
-use super::{Effort, MAX_BLOCK};
+use super::{Effort, MAX_BLOCK, spread};
 
 /// Numbers that share a width. As many as a word has bits, so that a full group ends with a byte.
 const GROUP: usize = 64;
@@ -14,8 +14,8 @@ const GROUP: usize = 64;
 /// The bit of the first byte that says all groups have one width.
 const UNIFORM: u8 = 4;
 
-/// A group is looked at for exceptions when at most so many of its numbers need its highest two bits.
-const FEW: usize = 12;
+/// A group is looked at for exceptions when the highest two bits of its numbers add up to no more than this.
+const FEW: u64 = 24;
 
 /// Groups that decide about the order of differences.
 const SAMPLED_GROUPS: usize = 8;
@@ -44,7 +44,9 @@ fn unzigzag(z: u64) -> u64 {
 
 /// Appends a run of integers, of which there are 1 to [`MAX_BLOCK`].
 pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut Vec<u8>) {
-    let order = best_order(numbers, effort, &mut s.differences);
+    let groups = numbers.len().div_ceil(GROUP);
+    let stride = if effort.whole { 1 } else { groups.div_ceil(SAMPLED_GROUPS).max(1) };
+    let order = best_order(numbers, effort, stride, &mut s.differences);
     let of = &mut s.differences;
     of.clear();
     match order {
@@ -52,7 +54,7 @@ pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut
         1 => of.extend(numbers.windows(2).map(|w| step(w[0], w[1]))),
         _ => of.extend(numbers.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
     }
-    let (base, _) = best_base(of, effort);
+    let (base, _) = best_base(of, effort, stride);
     write(&numbers[..order], base, s, out);
 }
 
@@ -61,10 +63,9 @@ fn step(before: u64, after: u64) -> u64 {
     after.wrapping_sub(before)
 }
 
-/// The order of differences that takes the fewest bits in some of the groups, or in all.
-fn best_order(numbers: &[u64], effort: Effort, differences: &mut Vec<u64>) -> usize {
+/// The order of differences that takes the fewest bits in every `stride`-th group.
+fn best_order(numbers: &[u64], effort: Effort, stride: usize, differences: &mut Vec<u64>) -> usize {
     let groups = numbers.len().div_ceil(GROUP);
-    let stride = if effort.whole { 1 } else { groups.div_ceil(SAMPLED_GROUPS).max(1) };
     let mut best = (usize::MAX, 0);
     for order in 0..=2.min(numbers.len() - 1) {
         differences.clear();
@@ -77,16 +78,16 @@ fn best_order(numbers: &[u64], effort: Effort, differences: &mut Vec<u64>) -> us
                 _ => differences.extend(of.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
             }
         }
-        let (_, bits) = best_base(differences, effort);
+        let (_, bits) = best_base(differences, effort, 1);
         // The numbers that the differences start from are whole, and count as far as the sample is.
         best = best.min((bits + order * 64 / stride, order));
     }
     best.1
 }
 
-/// A number that the others are near, and the bits that they take around it: the middle of their range, or one in the
+/// A number that the others are near, and the bits that every `stride`-th group takes around it: the middle of their range, or one in the
 /// middle of a sample.
-fn best_base(of: &[u64], effort: Effort) -> (u64, usize) {
+fn best_base(of: &[u64], effort: Effort, stride: usize) -> (u64, usize) {
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     for &x in of {
         (least, most) = (least.min(x as i64), most.max(x as i64));
@@ -94,10 +95,10 @@ fn best_base(of: &[u64], effort: Effort) -> (u64, usize) {
     let range = if least <= most { most.wrapping_sub(least) as u64 } else { 0 };
     // Half the range rounded up: the zigzag of what is around it is then no wider than the range.
     let middle = (least as u64).wrapping_add(range / 2 + range % 2);
-    let by_middle = (cost(of, middle), middle);
+    let by_middle = (cost(of, middle, stride), middle);
     let (bits, base) = if effort.bases_by_median && range > 1 {
         let median = median(of);
-        by_middle.min((cost(of, median), median))
+        by_middle.min((cost(of, median, stride), median))
     } else {
         by_middle
     };
@@ -107,18 +108,29 @@ fn best_base(of: &[u64], effort: Effort) -> (u64, usize) {
 /// One in the middle of a few from all over.
 fn median(of: &[u64]) -> u64 {
     let mut sample = [0i64; SAMPLE];
-    let taken = of.len().min(SAMPLE);
-    for (i, place) in sample[..taken].iter_mut().enumerate() {
-        *place = of[i * of.len() / taken] as i64;
+    let mut taken = 0;
+    for (place, i) in sample.iter_mut().zip(spread(of.len(), SAMPLE)) {
+        *place = of[i] as i64;
+        taken += 1;
     }
     let sample = &mut sample[..taken];
     if sample.is_empty() { 0 } else { *sample.select_nth_unstable(taken / 2).1 as u64 }
 }
 
-/// Bits of all groups around a base, exceptions not considered.
-fn cost(of: &[u64], base: u64) -> usize {
-    let widest = |group: &[u64]| width(group.iter().fold(0, |or, &x| or | zigzag(x.wrapping_sub(base))));
-    of.chunks(GROUP).map(|group| group.len() * widest(group) as usize).sum()
+/// Bits of every `stride`-th group around a base.
+fn cost(of: &[u64], base: u64, stride: usize) -> usize {
+    let mut around = [0; GROUP];
+    let mut bits = 0;
+    for group in of.chunks(GROUP).step_by(stride) {
+        let around = &mut around[..group.len()];
+        let mut or = 0;
+        for (z, x) in around.iter_mut().zip(group) {
+            *z = zigzag(x.wrapping_sub(base));
+            or |= *z;
+        }
+        bits += best_width(around, width(or)).0;
+    }
+    bits
 }
 
 fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
@@ -131,7 +143,7 @@ fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
             *x = zigzag(x.wrapping_sub(base));
             or |= *x;
         }
-        let w = best_width(group, width(or));
+        let (_, w) = best_width(group, width(or));
         if w < width(or) {
             for (i, &z) in group.iter().enumerate().filter(|(_, z)| **z > mask(w)) {
                 s.patches.push(g * GROUP + i, z);
@@ -151,19 +163,24 @@ fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
     s.patches.write(out);
 }
 
-/// The width that costs a group least, where numbers that are wider become exceptions.
-fn best_width(group: &[u64], widest: u32) -> u32 {
-    if widest < 2 || group.iter().filter(|&&z| z >> (widest - 2) != 0).count() > FEW {
-        return widest;
+/// The width that costs a group of zigzags least, where numbers that are wider become exceptions, and what it costs.
+fn best_width(group: &[u64], widest: u32) -> (usize, u32) {
+    let without = (group.len() * widest as usize, widest);
+    // The sum of the highest two bits is at least as large as the count of those that have any, and quicker to take.
+    if widest < 2 || group.iter().map(|&z| z >> (widest - 2)).sum::<u64>() > FEW {
+        return without;
     }
     let mut of_width = [0usize; 65];
     group.iter().for_each(|&z| of_width[width(z) as usize] += 1);
-    let (mut best, mut exceptions) = ((group.len() * widest as usize, widest), 0);
+    let (mut best, mut exceptions) = (without, 0);
     for w in (0..widest).rev() {
         exceptions += of_width[w as usize + 1];
+        if exceptions * patches::BITS > best.0 {
+            break;
+        }
         best = best.min((group.len() * w as usize + exceptions * patches::BITS, w));
     }
-    best.1
+    best
 }
 
 /// Reads as many integers as `out` holds, at least one.

@@ -63,3 +63,13 @@ impl Effort {
         Effort { leaf, bases_by_median: level >= 3, exponents, whole: level >= 7 }
     }
 }
+
+/// At most `most` places from all over `length` places, rising. Their distances vary, so that a period of the values does not
+/// make them all alike.
+fn spread(length: usize, most: usize) -> impl Iterator<Item = usize> {
+    let taken = length.min(most);
+    (0..taken).map(move |i| {
+        let (from, to) = (i * length / taken, (i + 1) * length / taken);
+        from + i * i * 31 % (to - from)
+    })
+}

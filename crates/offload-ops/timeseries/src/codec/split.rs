@@ -3,6 +3,7 @@
 
 use super::bits::{append, bytes, mask, read};
 use super::cursor::{Corrupt, Cursor, u16s};
+use super::spread;
 
 /// The fewest bits on the right; the left ones fill 16.
 const LEAST_RIGHT: u32 = 48;
@@ -37,9 +38,9 @@ fn index_bits(words: usize) -> u32 {
 
 /// Where a sample of all values is split best: how many bits stand on the right.
 pub(super) fn right_bits(values: &[u64]) -> u32 {
-    let taken = values.len().min(SAMPLE);
-    let mut sample: Vec<u64> = (0..taken).map(|i| values[i * values.len() / taken]).collect();
+    let mut sample: Vec<u64> = spread(values.len(), SAMPLE).map(|i| values[i]).collect();
     sample.sort_unstable();
+    let taken = sample.len();
     (LEAST_RIGHT..=MOST_RIGHT)
         .min_by_key(|&right| {
             let runs = sample.chunk_by(|a, b| a >> right == b >> right).map(<[u64]>::len);
