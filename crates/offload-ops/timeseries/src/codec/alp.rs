@@ -6,6 +6,7 @@
 
 use super::cursor::{Corrupt, Cursor};
 use super::patches::{self, Patches};
+use super::simd::{Loop, vectorised};
 use super::{Effort, integers, spread};
 
 /// The largest exponent: ten to it is below 2^63, and exact.
@@ -24,6 +25,9 @@ const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
 /// Numbers that become an integer are smaller when scaled: 2^51.
 const MOST: f64 = 2_251_799_813_685_248.0;
+
+/// Numbers that are looked at together.
+const GROUP: usize = 64;
 
 /// Values of each sample of all data, and of a block.
 const SAMPLE: usize = 32;
@@ -45,13 +49,14 @@ impl Exponents {
     }
 
     /// What a number is multiplied by to become an integer, and an integer to become a number again.
+    #[inline(always)]
     fn factors(self) -> ([f64; 2], [f64; 2]) {
         let (e, f) = (usize::from(self.e), usize::from(self.f));
         ([POWERS[e], INVERSES[f]], [POWERS[f], INVERSES[e]])
     }
 
     /// The integer that a number becomes, and whether the number comes back to the bit.
-    #[inline]
+    #[inline(always)]
     fn integer(self, bits: u64) -> (i64, bool) {
         let (there, back) = self.factors();
         let scaled = f64::from_bits(bits) * there[0] * there[1];
@@ -137,14 +142,7 @@ pub(super) fn encode(
     out: &mut Vec<u8>,
 ) {
     let Scratch { integers, exceptions, patches } = s;
-    integers.clear();
-    integers.extend(numbers.iter().map(|&n| x.integer(n).0 as u64));
-    exceptions.resize(numbers.len() + 1, 0);
-    let mut count = 0;
-    for (i, &n) in numbers.iter().enumerate() {
-        exceptions[count] = i as u16;
-        count += usize::from(!x.integer(n).1);
-    }
+    let count = vectorised(Integers { numbers, x, integers, exceptions });
     patches.clear();
     // An exception takes the integer before it, which makes the packing no wider; the first ones that of the first other.
     let exceptions = &exceptions[..count];
@@ -159,6 +157,38 @@ pub(super) fn encode(
     patches.write_count(out);
     integers::encode(integers, effort, packed, out);
     patches.write(out);
+}
+
+/// The integers of numbers, and the places of those that do not come back; returns how many these are.
+struct Integers<'a> {
+    numbers: &'a [u64],
+    x: Exponents,
+    integers: &'a mut Vec<u64>,
+    exceptions: &'a mut Vec<u16>,
+}
+
+impl Loop for Integers<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn call(self) -> usize {
+        let Integers { numbers, x, integers, exceptions } = self;
+        integers.clear();
+        integers.extend(numbers.iter().map(|&n| x.integer(n).0 as u64));
+        exceptions.resize(numbers.len() + 1, 0);
+        let mut count = 0;
+        for (at, group) in (0..).step_by(GROUP).zip(numbers.chunks(GROUP)) {
+            // Mostly none of a group is one, which is found without a step for each.
+            if group.iter().fold(true, |all, &n| all & x.integer(n).1) {
+                continue;
+            }
+            for (i, &n) in (at..).zip(group) {
+                exceptions[count] = i;
+                count += usize::from(!x.integer(n).1);
+            }
+        }
+        count
+    }
 }
 
 /// Reads as many numbers as `out` holds, at least one.

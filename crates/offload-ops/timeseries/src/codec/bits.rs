@@ -3,19 +3,19 @@
 //! A run has one width, so that neither side decides anything per number: both move a whole word and a position.
 
 /// Bytes of `count` numbers of `width` bits.
-#[inline]
+#[inline(always)]
 pub(super) fn bytes(count: usize, width: u32) -> usize {
     (count * width as usize).div_ceil(8)
 }
 
 /// A number whose lowest `width` bits are set.
-#[inline]
+#[inline(always)]
 pub(super) fn mask(width: u32) -> u64 {
     if width == 0 { 0 } else { u64::MAX >> (64 - width) }
 }
 
 /// Bits that a number needs.
-#[inline]
+#[inline(always)]
 pub(super) fn width(number: u64) -> u32 {
     64 - number.leading_zeros()
 }
@@ -35,6 +35,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes bits `shift` to `shift + width` of each number; `width` is 1 to 64, and at most `64 - shift`.
+    #[inline(always)]
     pub(super) fn run(&mut self, numbers: &[u64], shift: u32, width: u32) {
         let mask = mask(width);
         let (mut at, mut word, mut filled) = (self.at, self.word, self.filled);
@@ -58,6 +59,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the bits that fill no whole word.
+    #[inline(always)]
     pub(super) fn finish(self) {
         let bytes = self.filled.div_ceil(8) as usize;
         if let Some(place) = self.out.get_mut(self.at..self.at + bytes) {
@@ -67,6 +69,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Appends numbers of one width and returns nothing to be finished: the run ends with its last byte.
+#[inline(always)]
 pub(super) fn append(out: &mut Vec<u8>, numbers: &[u64], width: u32) {
     if width == 0 {
         return;
@@ -79,7 +82,7 @@ pub(super) fn append(out: &mut Vec<u8>, numbers: &[u64], width: u32) {
 }
 
 /// The eight bytes at `at`, or as many of them as there are.
-#[inline]
+#[inline(always)]
 fn load(from: &[u8], at: usize) -> u64 {
     match from.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         Some(bytes) => u64::from_le_bytes(*bytes),

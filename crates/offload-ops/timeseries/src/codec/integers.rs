@@ -6,6 +6,7 @@
 use super::bits::{append, bytes, mask, read, width};
 use super::cursor::{Corrupt, Cursor};
 use super::patches::{self, Patches};
+use super::simd::{Loop, vectorised};
 use super::{Effort, MAX_BLOCK, spread};
 
 /// Numbers that share a width. As many as a word has bits, so that a full group ends with a byte.
@@ -32,38 +33,56 @@ pub(super) struct Scratch {
 }
 
 /// Small magnitudes to small numbers: 0, -1, 1, -2, … to 0, 1, 2, 3, ….
-#[inline]
+#[inline(always)]
 fn zigzag(x: u64) -> u64 {
     (x << 1) ^ ((x as i64 >> 63) as u64)
 }
 
-#[inline]
+#[inline(always)]
 fn unzigzag(z: u64) -> u64 {
     (z >> 1) ^ (z & 1).wrapping_neg()
 }
 
 /// Appends a run of integers, of which there are 1 to [`MAX_BLOCK`].
 pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut Vec<u8>) {
-    let groups = numbers.len().div_ceil(GROUP);
-    let stride = if effort.whole { 1 } else { groups.div_ceil(SAMPLED_GROUPS).max(1) };
-    let order = best_order(numbers, effort, stride, &mut s.differences);
-    let of = &mut s.differences;
-    of.clear();
-    match order {
-        0 => of.extend_from_slice(numbers),
-        1 => of.extend(numbers.windows(2).map(|w| step(w[0], w[1]))),
-        _ => of.extend(numbers.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
-    }
-    let (base, _) = best_base(of, effort, stride);
-    write(&numbers[..order], base, s, out);
+    vectorised(Encode { numbers, effort, s, out });
 }
 
-#[inline]
+struct Encode<'a> {
+    numbers: &'a [u64],
+    effort: Effort,
+    s: &'a mut Scratch,
+    out: &'a mut Vec<u8>,
+}
+
+impl Loop for Encode<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Encode { numbers, effort, s, out } = self;
+        let groups = numbers.len().div_ceil(GROUP);
+        let stride = if effort.whole { 1 } else { groups.div_ceil(SAMPLED_GROUPS).max(1) };
+        let order = best_order(numbers, effort, stride, &mut s.differences);
+        let of = &mut s.differences;
+        of.clear();
+        match order {
+            0 => of.extend_from_slice(numbers),
+            1 => of.extend(numbers.windows(2).map(|w| step(w[0], w[1]))),
+            _ => of.extend(numbers.windows(3).map(|w| step(step(w[0], w[1]), step(w[1], w[2])))),
+        }
+        let (base, _) = best_base(of, effort, stride);
+        write(&numbers[..order], base, s, out);
+    }
+}
+
+#[inline(always)]
 fn step(before: u64, after: u64) -> u64 {
     after.wrapping_sub(before)
 }
 
 /// The order of differences that takes the fewest bits in every `stride`-th group.
+#[inline(always)]
 fn best_order(numbers: &[u64], effort: Effort, stride: usize, differences: &mut Vec<u64>) -> usize {
     let groups = numbers.len().div_ceil(GROUP);
     let mut best = (usize::MAX, 0);
@@ -87,6 +106,7 @@ fn best_order(numbers: &[u64], effort: Effort, stride: usize, differences: &mut 
 
 /// A number that the others are near, and the bits that every `stride`-th group takes around it: the middle of their range, or one in the
 /// middle of a sample.
+#[inline(always)]
 fn best_base(of: &[u64], effort: Effort, stride: usize) -> (u64, usize) {
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     for &x in of {
@@ -106,6 +126,7 @@ fn best_base(of: &[u64], effort: Effort, stride: usize) -> (u64, usize) {
 }
 
 /// One in the middle of a few from all over.
+#[inline(always)]
 fn median(of: &[u64]) -> u64 {
     let mut sample = [0i64; SAMPLE];
     let mut taken = 0;
@@ -118,6 +139,7 @@ fn median(of: &[u64]) -> u64 {
 }
 
 /// Bits of every `stride`-th group around a base.
+#[inline(always)]
 fn cost(of: &[u64], base: u64, stride: usize) -> usize {
     let mut around = [0; GROUP];
     let mut bits = 0;
@@ -133,6 +155,7 @@ fn cost(of: &[u64], base: u64, stride: usize) -> usize {
     bits
 }
 
+#[inline(always)]
 fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
     let zigzags = &mut s.differences;
     s.widths.clear();
@@ -164,6 +187,7 @@ fn write(first: &[u64], base: u64, s: &mut Scratch, out: &mut Vec<u8>) {
 }
 
 /// The width that costs a group of zigzags least, where numbers that are wider become exceptions, and what it costs.
+#[inline(always)]
 fn best_width(group: &[u64], widest: u32) -> (usize, u32) {
     let without = (group.len() * widest as usize, widest);
     // The sum of the highest two bits is at least as large as the count of those that have any, and quicker to take.

@@ -15,6 +15,7 @@ mod gorilla;
 mod header;
 mod integers;
 mod patches;
+mod simd;
 mod split;
 
 pub(crate) use decode::{decode, workspace_bytes as decode_workspace_bytes};
