@@ -109,8 +109,9 @@ pub(crate) fn encode(
     let total: usize = written.iter().map(|w| w.bytes.len() + ENTRY_BYTES).sum();
     let mut bytes = Vec::with_capacity(HEADER_BYTES + total);
     header.write(written.iter().map(|w| (w.bytes.len() as u32, w.checksum)), &mut bytes);
-    for w in &written {
-        bytes.extend_from_slice(&w.bytes);
+    for some in written.chunks(1024) {
+        ctx.check()?;
+        some.iter().for_each(|w| bytes.extend_from_slice(&w.bytes));
     }
     let of = |coding: usize| written[stamps..].iter().filter(|w| usize::from(w.coding) == coding).count();
     let blocks = NAMES.iter().enumerate().map(|(coding, name)| (*name, of(coding))).filter(|(_, n)| *n > 0);

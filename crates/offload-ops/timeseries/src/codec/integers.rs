@@ -104,8 +104,8 @@ fn best_order(numbers: &[u64], effort: Effort, stride: usize, differences: &mut 
     best.1
 }
 
-/// A number that the others are near, and the bits that every `stride`-th group takes around it: the middle of their range, or one in the
-/// middle of a sample.
+/// A number that the others are near, and the bits that every `stride`-th group takes around it: the middle of their
+/// range, or one in the middle of a sample.
 #[inline(always)]
 fn best_base(of: &[u64], effort: Effort, stride: usize) -> (u64, usize) {
     let (mut least, mut most) = (i64::MAX, i64::MIN);

@@ -38,7 +38,7 @@ pub(crate) enum Method {
     Alp,
 }
 
-/// What a compression level changes: how much is tried, never how fast the bytes are to read.
+/// What a compression level changes: how much is tried. What comes of it is read in the same way.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
     /// Numbers of which the windows of `gorilla` are put together.

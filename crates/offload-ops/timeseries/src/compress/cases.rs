@@ -39,6 +39,9 @@ pub(super) fn cases() -> Vec<Case> {
     let stamped =
         |method, level, least| case("timestamps", real(&halves), Some(minutes.clone()), method, level, least);
     cases.extend([stamped("auto", 5, 12.0), stamped("gorilla", 1, 7.0), stamped("alp", 9, 12.0)]);
+    // 32 bytes of header, 8 of the index, and 21: a first value, a base, and a width of nothing.
+    let whole_block = Tensor::vector(minutes[..2048].to_vec());
+    cases.push(case("a constant step", whole_block, None, "delta", 5, 16_384.0 / 61.0 - 1e-9));
     let extremes = vec![i64::MIN, i64::MAX, 0, -1, i64::MIN];
     for method in ["gorilla", "delta", "auto", "delta_encoding", "Gorilla"] {
         let data = Tensor::vector(extremes.clone());

@@ -31,7 +31,7 @@ offload_core::inputs! {
         /// How values are coded: `gorilla` (XOR with the value before), `delta` (differences), `alp` (decimals as integers, `f64`
         /// alone), or `auto`, which chooses for each block. `lstm` is not built and refused.
         method: Method,
-        /// How much is tried to make the result small, from 1 to 9; 5 when absent. The result is read at the same speed.
+        /// How much is tried to make the result small, from 1 to 9; 5 when absent.
         compression_level: Option<i64> = int(1, 9),
     }
 }
