@@ -14,6 +14,9 @@ const SPLIT: u8 = 5;
 /// The names of the codings, by their number.
 pub(super) const NAMES: [&str; 6] = ["raw", "constant", "gorilla", "delta", "alp", "alp_split"];
 
+/// Bytes that a value takes at most, where `auto` looks no further.
+const SMALL_BYTES: usize = 2;
+
 /// Values of a block that stand for all of it when `auto` chooses.
 const PART: usize = 256;
 
@@ -110,7 +113,7 @@ impl Coder {
 
     fn encode_best(&self, values: &[u64], s: &mut Scratch, out: &mut Vec<u8>) {
         let codings: &[u8] = match self.element {
-            Element::F64 => &[ALP, DELTA, GORILLA, SPLIT],
+            Element::F64 => &[ALP, GORILLA, DELTA, SPLIT],
             Element::I64 => &[DELTA, GORILLA],
         };
         let part = if self.effort.whole || values.len() <= PART {
@@ -122,6 +125,11 @@ impl Coder {
         let mut tried = std::mem::take(&mut s.tried);
         let mut best = (usize::MAX, RAW);
         for &coding in codings {
+            // The last two are for numbers that are no decimals: they keep most of the mantissa.
+            let small = !self.effort.whole && best.0 <= SMALL_BYTES * part.len();
+            if small && matches!(coding, DELTA | SPLIT) && self.element == Element::F64 {
+                break;
+            }
             tried.clear();
             self.encode_as(coding, part, s, &mut tried);
             best = best.min((tried.len(), coding));
