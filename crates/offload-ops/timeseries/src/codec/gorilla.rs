@@ -65,6 +65,7 @@ pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut
     }
     let xors = &s.xors[..count];
     windows(xors, effort.leaf, &mut s.windows);
+    let begin = out.len();
     out.extend_from_slice(&first.to_le_bytes());
     out.extend_from_slice(&(count as u16).to_le_bytes());
     out.extend_from_slice(&(s.windows.len() as u16).to_le_bytes());
@@ -80,6 +81,10 @@ pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut
     let bits: usize = s.windows.iter().map(|w| w.bits()).sum();
     let start = out.len();
     out.resize(start + bits.div_ceil(8), 0);
+    if out.len() - begin > 8 * numbers.len() {
+        // Longer than the values, so it will not be kept: its length is all that counts.
+        return;
+    }
     let mut writer = Writer::new(&mut out[start..]);
     let mut at = 0;
     for w in &s.windows {
