@@ -285,3 +285,26 @@ fn real_tables_shrink_as_they_did_when_this_was_written() {
     assert!(ratio(sunspots(), "alp") > 5.0);
     assert!(ratio(gauge(100_000), "gorilla") > 25.0);
 }
+
+#[test]
+fn more_effort_does_not_make_a_series_larger() {
+    let ordinary = [
+        ("co2", co2_long(20_000)),
+        ("prices", prices(20_000)),
+        ("gauge", gauge(20_000)),
+        ("walk", walk(20_000)),
+        ("sunspots", sunspots()),
+    ];
+    for (name, values) in ordinary {
+        for method in ["gorilla", "delta", "alp", "auto"] {
+            let size = |level| compressed(inputs(Tensor::vector(values.clone()), None, method, level)).len();
+            let sizes = [1, 3, 5, 7, 9].map(size);
+            println!("{name} by {method}: {sizes:?}");
+            // A sample can mislead a little.
+            assert!(
+                sizes.windows(2).all(|s| s[1] as f64 <= 1.005 * s[0] as f64),
+                "{name} by {method}: {sizes:?}"
+            );
+        }
+    }
+}

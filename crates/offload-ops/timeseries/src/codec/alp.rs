@@ -29,7 +29,7 @@ const MOST: f64 = 2_251_799_813_685_248.0;
 /// Numbers that are looked at together.
 const GROUP: usize = 64;
 
-/// Values of each sample of all data, and of a block.
+/// Values of each sample of all data.
 const SAMPLE: usize = 32;
 
 /// Samples of all data.
@@ -95,8 +95,8 @@ fn best(of: impl Iterator<Item = Exponents>, sample: &[u64]) -> (usize, Exponent
 }
 
 /// Numbers from all over a run.
-fn sample(of: &[u64]) -> Vec<u64> {
-    spread(of.len(), SAMPLE).map(|i| of[i]).collect()
+fn sample(of: &[u64], most: usize) -> Vec<u64> {
+    spread(of.len(), most).map(|i| of[i]).collect()
 }
 
 /// The exponents that are best for parts of all data, those of most parts first.
@@ -107,7 +107,7 @@ pub(super) fn candidates(all: &[u64], effort: Effort) -> Vec<Exponents> {
     let part = all.len().div_ceil(SAMPLES).max(super::BLOCK);
     let mut found: Vec<(usize, Exponents)> = Vec::new();
     for part in all.chunks(part) {
-        let (_, x) = best(Exponents::all(), &sample(part));
+        let (_, x) = best(Exponents::all(), &sample(part, SAMPLE));
         match found.iter_mut().find(|(_, other)| *other == x) {
             Some((times, _)) => *times += 1,
             None => found.push((1, x)),
@@ -127,8 +127,8 @@ pub(super) struct Scratch {
 }
 
 /// The best exponents for a block, and the bits that a value takes with them.
-pub(super) fn choose(numbers: &[u64], candidates: &[Exponents]) -> (Exponents, usize) {
-    let sample = sample(numbers);
+pub(super) fn choose(numbers: &[u64], candidates: &[Exponents], effort: Effort) -> (Exponents, usize) {
+    let sample = sample(numbers, effort.sample);
     let (bits, x) = best(candidates.iter().copied(), &sample);
     (x, bits / sample.len().max(1))
 }

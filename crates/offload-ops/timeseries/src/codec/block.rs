@@ -95,7 +95,7 @@ impl Coder {
             }
             SPLIT => split::encode(values, self.right, &mut s.split, out),
             _ => {
-                let (x, _) = alp::choose(values, &self.exponents);
+                let (x, _) = alp::choose(values, &self.exponents, self.effort);
                 alp::encode(values, x, self.effort, (&mut s.alp, &mut s.packed), out);
             }
         }
@@ -103,7 +103,7 @@ impl Coder {
 
     /// ALP, or its way for numbers that are no decimals.
     fn encode_alp(&self, values: &[u64], s: &mut Scratch, out: &mut Vec<u8>) {
-        let (x, bits) = alp::choose(values, &self.exponents);
+        let (x, bits) = alp::choose(values, &self.exponents, self.effort);
         if bits >= SPLIT_FROM_BITS {
             return self.encode_as(SPLIT, values, s, out);
         }

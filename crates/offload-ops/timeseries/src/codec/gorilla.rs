@@ -17,12 +17,18 @@ pub(super) struct Scratch {
     xors: Vec<u64>,
     zero: Vec<u64>,
     windows: Vec<Window>,
+    tried: Vec<Window>,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
         // One more than numbers: the place that is written before it is known to be needed.
-        Scratch { xors: vec![0; MAX_BLOCK + 1], zero: vec![0; MAX_BLOCK / 64], windows: Vec::new() }
+        Scratch {
+            xors: vec![0; MAX_BLOCK + 1],
+            zero: vec![0; MAX_BLOCK / 64],
+            windows: Vec::new(),
+            tried: Vec::new(),
+        }
     }
 }
 
@@ -64,7 +70,13 @@ pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut
         *changed = bits;
     }
     let xors = &s.xors[..count];
-    windows(xors, effort.leaf, &mut s.windows);
+    s.windows.clear();
+    for &leaf in effort.leaves {
+        windows(xors, leaf, &mut s.tried);
+        if s.windows.is_empty() || bits(&s.tried) < bits(&s.windows) {
+            std::mem::swap(&mut s.windows, &mut s.tried);
+        }
+    }
     let begin = out.len();
     out.extend_from_slice(&first.to_le_bytes());
     out.extend_from_slice(&(count as u16).to_le_bytes());
@@ -92,6 +104,11 @@ pub(super) fn encode(numbers: &[u64], effort: Effort, s: &mut Scratch, out: &mut
         at += w.run;
     }
     writer.finish();
+}
+
+/// Bits of windows and of the numbers in them.
+fn bits(windows: &[Window]) -> usize {
+    windows.iter().map(|w| w.bits() + WINDOW_BITS).sum()
 }
 
 /// Cuts numbers into runs with a window each: pieces of `leaf` numbers, of which neighbours are merged while that saves.

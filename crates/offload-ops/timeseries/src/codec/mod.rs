@@ -41,12 +41,14 @@ pub(crate) enum Method {
 /// What a compression level changes: how much is tried. What comes of it is read in the same way.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
-    /// Numbers of which the windows of `gorilla` are put together.
-    leaf: usize,
+    /// Numbers of which the windows of `gorilla` are put together; where there are several, the smallest result stays.
+    leaves: &'static [usize],
     /// Whether integers are also tried around their median.
     bases_by_median: bool,
     /// Pairs of exponents that `alp` tries for each block.
     exponents: usize,
+    /// Values of a block that they are tried on.
+    sample: usize,
     /// Whether `auto` codes whole blocks by every method instead of a part.
     whole: bool,
 }
@@ -54,14 +56,14 @@ struct Effort {
 impl Effort {
     /// The effort of a level from 1 to 9.
     fn of(level: u8) -> Effort {
-        let (leaf, exponents) = match level {
-            0..=2 => (64, 1),
-            3..=4 => (32, 3),
-            5..=6 => (16, 5),
-            7..=8 => (4, 16),
-            _ => (1, usize::MAX),
+        let (leaves, exponents, sample): (&[usize], _, _) = match level {
+            0..=2 => (&[64], 1, 32),
+            3..=4 => (&[32], 3, 32),
+            5..=6 => (&[16], 5, 32),
+            7..=8 => (&[4, 16, 64], 16, 128),
+            _ => (&[1, 2, 4, 8, 16, 32, 64, MAX_BLOCK], usize::MAX, 512),
         };
-        Effort { leaf, bases_by_median: level >= 3, exponents, whole: level >= 7 }
+        Effort { leaves, bases_by_median: level >= 3, exponents, sample, whole: level >= 7 }
     }
 }
 
