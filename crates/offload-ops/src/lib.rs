@@ -5,7 +5,12 @@ use offload_core::{AnyOperation, Registry};
 
 /// The operations of each family, in their documented order.
 const FAMILIES: &[fn() -> &'static [&'static dyn AnyOperation]] =
-    &[offload_ops_matrix::operations, offload_ops_vector::operations, offload_ops_graph::operations];
+    &[
+    offload_ops_matrix::operations,
+    offload_ops_vector::operations,
+    offload_ops_graph::operations,
+    offload_ops_timeseries::operations,
+];
 
 /// Every operation.
 pub fn registry() -> Registry {

@@ -1,2 +1,9 @@
 //! Operations on time series.
 #![forbid(unsafe_code)]
+
+mod reference;
+mod series;
+
+offload_core::operations! {
+    rolling::Rolling,
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Writes crates/offload-ops/timeseries/data/<operation>.json: the figures of other libraries for the worked examples of the
+timeseries family, or exact ones by rational arithmetic where libraries lose digits.
+
+Run it from the repository's root in a virtual environment with the packages that it imports; the versions are written
+with the figures. `timeseries_reference.py rolling correlate` writes those alone.
+"""
+import json
+import math
+import random
+import statistics
+import sys
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+DATA = Path("crates/offload-ops/timeseries/data")
+EXACT = "exact, by rational arithmetic (Python's fractions and statistics)"
+
+
+def of(*packages):
+    return ", ".join(f"{p} {version(p)}" for p in packages)
+
+
+def gaps(values):
+    return [None if v is None or math.isnan(v) else float(v) for v in values]
+
+
+def table(name):
+    return json.loads((DATA / f"{name}.json").read_text())["values"]
+
+
+def small_series():
+    """Short series that are awkward in one way each."""
+    r = random.Random(20261126)
+    noise = [r.gauss(0, 1) for _ in range(40)]
+    yield "a ramp", [float(i) for i in range(12)]
+    yield "noise", noise
+    yield "an offset of 1e9 and a spread of 1e-3", [1e9 + 1e-3 * r.gauss(0, 1) for _ in range(48)]
+    yield "all the same", [7.25] * 15
+    yield "one point", [3.5]
+    yield "two points", [3.5, -1.0]
+    yield "many ties", [float(r.randint(0, 3)) for _ in range(30)]
+    yield "huge beside small", [1e16, 1.0, -1e16, 1.0, 3.0, 1e16, -1e16, 2.0, 1e-3, 5.0, 1e16, 1e-5]
+    yield "falling", [float(-i * i) for i in range(20)]
+    yield "a spike", [1.0] * 10 + [1e6] + [1.0] * 10
+    yield "zeros of both signs", [0.0, -0.0, 0.0, -0.0, -0.0, 0.0, 1.0]
+    yield "the yearly flow of the Nile", [float(v) for v in table("nile")]
+
+
+def rolling():
+    import pandas as pd
+
+    def exact(window, min_periods, ddof, data):
+        want = {k: [] for k in ("mean", "std", "var", "min", "max", "sum", "median")}
+        for i in range(len(data)):
+            w = [Fraction(v) for v in data[max(0, i + 1 - window):i + 1]]
+            if len(w) < min_periods:
+                for k in want:
+                    want[k].append(None)
+                continue
+            mean = sum(w) / len(w)
+            var = sum((v - mean) ** 2 for v in w) / (len(w) - ddof) if len(w) > ddof else None
+            want["mean"].append(float(mean))
+            want["var"].append(None if var is None else float(var))
+            want["std"].append(None if var is None else math.sqrt(float(var)))
+            want["min"].append(float(min(w)))
+            want["max"].append(float(max(w)))
+            want["sum"].append(float(sum(w)))
+            want["median"].append(float(statistics.median(w)))
+        return want
+
+    def panda(window, min_periods, ddof, data):
+        w = pd.Series(data).rolling(window, min_periods=min_periods)
+        got = {"mean": w.mean(), "std": w.std(ddof=ddof), "var": w.var(ddof=ddof), "min": w.min(), "max": w.max(), "sum": w.sum(), "median": w.median()}
+        return {k: gaps(v) for k, v in got.items()}
+
+    rows = []
+    for name, data in small_series():
+        n = len(data)
+        # Libraries that slide a sum lose digits after a huge value, and by an offset.
+        pandas_is_exact = name in ("a ramp", "noise", "all the same", "many ties", "falling", "the yearly flow of the Nile")
+        for window, min_periods, ddof in [(3, None, 1), (1, None, 0), (4, 1, 1), (7, 2, 0), (n, None, 1), (n + 5, 1, 1), (n + 5, None, 1)]:
+            fewest = window if min_periods is None else min_periods
+            if name not in ("noise", "many ties", "one point", "an offset of 1e9 and a spread of 1e-3", "huge beside small") and window in (1, n + 5):
+                continue
+            want = (panda if pandas_is_exact else exact)(window, fewest, ddof, data)
+            rows.append({"name": f"{name}, window {window}" + (f" from {min_periods}" if min_periods else ""),
+                "source": of("pandas") if pandas_is_exact else EXACT,
+                "data": data, "window": window, "min_periods": min_periods, "ddof": ddof, "want": want})
+    return rows
+
+
+def main():
+    known = {f.__name__: f for f in (rolling,)}
+    for name in sys.argv[1:] or known:
+        rows = known[name]()
+        path = DATA / f"{name}.json"
+        path.write_text('{"by": "scripts/timeseries_reference.py", "rows": [\n' + ",\n".join(json.dumps(r) for r in rows) + "\n]}\n")
+        print(path, len(rows), "rows", path.stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    main()
