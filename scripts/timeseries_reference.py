@@ -93,8 +93,49 @@ def rolling():
     return rows
 
 
+def downsample():
+    from tsdownsample import LTTBDownsampler
+
+    def exact(x, y, m):
+        """The method in rational numbers; the first of equals."""
+        n = len(y)
+        if m >= n:
+            return list(range(n))
+        x, y = [Fraction(v) for v in x], [Fraction(v) for v in y]
+        edge = lambda b: 1 + b * (n - 2) // (m - 2)
+        out = [0]
+        for b in range(m - 2):
+            nxt = range(edge(b + 1), n if b + 3 == m else edge(b + 2))
+            cx, cy = (sum(v[j] for j in nxt) / len(nxt) for v in (x, y))
+            a = out[-1]
+            area = lambda i: abs((x[a] - cx) * (y[i] - y[a]) - (x[a] - x[i]) * (cy - y[a]))
+            out.append(max(range(edge(b), edge(b + 1)), key=lambda i: (area(i), -i)))
+        return out + [n - 1]
+
+    rows = []
+    r = random.Random(7)
+    for name, data in small_series():
+        n = len(data)
+        uneven = np.cumsum([r.uniform(0, 3) for _ in range(n)]).tolist()
+        for m in sorted({3, 5, n // 2}):
+            if m < 3:
+                continue
+            for stamps in (None, uneven):
+                want = exact(stamps or range(n), data, m)
+                source = EXACT
+                if name in ("noise", "the yearly flow of the Nile") and m < n:
+                    got = LTTBDownsampler().downsample(*([np.array(stamps)] if stamps else []), np.array(data), n_out=m).tolist()
+                    if got == want:
+                        source = of("tsdownsample")
+                    else:
+                        print("tsdownsample cuts other buckets:", name, m, sum(a != b for a, b in zip(got, want)), "of", m)
+                rows.append({"name": f"{name}, {m} points" + (", uneven times" if stamps else ""), "source": source,
+                    "data": data, "timestamps": stamps, "points": m, "indices": want})
+    return rows
+
+
 def main():
-    known = {f.__name__: f for f in (rolling,)}
+    known = {f.__name__: f for f in (rolling, downsample)}
     for name in sys.argv[1:] or known:
         rows = known[name]()
         path = DATA / f"{name}.json"

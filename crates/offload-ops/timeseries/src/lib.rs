@@ -6,4 +6,5 @@ mod series;
 
 offload_core::operations! {
     rolling::Rolling,
+    downsample::Downsample,
 }

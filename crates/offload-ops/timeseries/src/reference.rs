@@ -37,6 +37,7 @@ pub(crate) fn case(row: &Json, inputs: Record, outputs: Record, tolerance: Toler
 fn source(text: &str) -> &'static str {
     match text {
         "pandas 3.1.1" => "pandas 3.1.1, by scripts/timeseries_reference.py",
+        "tsdownsample 0.1.5.1" => "tsdownsample 0.1.5.1, by scripts/timeseries_reference.py",
         text if text.starts_with("exact") => "exact, by rational arithmetic in scripts/timeseries_reference.py",
         other => panic!("the source {other:?} is not known"),
     }
