@@ -134,8 +134,68 @@ def downsample():
     return rows
 
 
+def seasonal(n, period, seed, slope=0.01, noise=0.2):
+    r = random.Random(seed)
+    return [slope * i + 2 * math.sin(2 * math.pi * i / period) + r.gauss(0, noise) for i in range(n)]
+
+
+def anomaly_detection():
+    from scipy import stats
+    from sklearn.ensemble import IsolationForest
+    from statsmodels.tsa.seasonal import STL
+
+    def mad_scores(x):
+        # Differences from one of the values are exact where values are near each other.
+        x = x - sorted(x)[len(x) // 2]
+        scale = stats.median_abs_deviation(x, scale="normal")
+        if scale == 0:
+            scale = math.sqrt(math.pi / 2) * np.mean(np.abs(x - np.median(x)))
+        return np.abs(x - np.median(x)) / scale
+
+    rows = []
+
+    def row(name, source, data, method, scores, **more):
+        rows.append({"name": name, "source": source, "data": data, "method": method, "scores": [float(s) for s in scores], **more})
+
+    long = [("the yearly flow of the Nile", [float(v) for v in table("nile")]), ("the yearly sunspots", [float(v) for v in table("sunspots")])]
+    short = [(name, data) for name, data in small_series() if name in ("noise", "an offset of 1e9 and a spread of 1e-3", "many ties", "falling", "a spike", "a ramp", "huge beside small")]
+    for name, data in short + long:
+        x = np.array(data)
+        row(name + ", mad", of("scipy"), data, "mad", mad_scores(x))
+        c, _, _ = stats.sigmaclip(x - x[0], 3, 3)
+        if c.std() > 0:
+            row(name + ", zscore", of("scipy"), data, "zscore", np.abs(x - x[0] - c.mean()) / c.std())
+        for w in (5, 8):
+            m, z = np.zeros(len(x)), np.zeros(len(x))
+            for i in range(w, len(x)):
+                b = x[i - w:i] - x[i - w]
+                m[i] = np.abs(x[i] - x[i - w] - np.median(b)) / max(stats.median_abs_deviation(b, scale="normal") or math.sqrt(math.pi / 2) * np.mean(np.abs(b - np.median(b))), 1e-300)
+                z[i] = np.abs(x[i] - x[i - w] - b.mean()) / max(b.std(), 1e-300)
+            # Where a window is constant both divide by what stands for zero; that has cases of its own.
+            if m.max() < 1e12:
+                row(f"{name}, mad of {w} before", of("scipy"), data, "mad", m, window=w)
+            if z.max() < 1e12:
+                row(f"{name}, zscore of {w} before", of("scipy"), data, "zscore", z, window=w)
+    co2 = [v for v in table("co2") if v is not None][:400]
+    for name, data, period in [("a season of 12", seasonal(150, 12, 1), 12), ("a season of 4", seasonal(61, 4, 2), 4),
+            ("a long season", seasonal(300, 50, 3), 50), ("weekly CO2, the first 400", co2, 52), ("an offset of 1e9", [1e9 + 1e-3 * v for v in seasonal(100, 8, 9)], 8)]:
+        x = np.array(data) - data[0]
+        trend = math.ceil(1.5 * period / (1 - 1.5 / 7)) | 1
+        jump = lambda span: -(-span // 10)
+        fit = STL(x, period=period, seasonal=7, trend=trend, low_pass=period + 1, robust=True, seasonal_jump=1, trend_jump=jump(trend), low_pass_jump=jump(period + 1)).fit(inner_iter=1, outer_iter=5)
+        row(f"{name}, stl", of("statsmodels", "scipy"), data, "stl", mad_scores(fit.resid), period=period)
+    for name, data in long + [("a season of 12", seasonal(150, 12, 1))]:
+        x = np.array(data)
+        around = np.array([x[i] - np.median(x[max(0, i - 2):i + 3]) for i in range(len(x))])
+        points = np.column_stack([x, around])
+        n = min(256, len(x))
+        scores = np.mean([-IsolationForest(n_estimators=500, max_samples=n, random_state=s).fit(points).score_samples(points) for s in range(4)], axis=0)
+        row(f"{name}, isolation", of("scikit-learn"), data, "isolation", scores, trees=500)
+    return rows
+
+
 def main():
-    known = {f.__name__: f for f in (rolling, downsample)}
+    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection)}
     for name in sys.argv[1:] or known:
         rows = known[name]()
         path = DATA / f"{name}.json"

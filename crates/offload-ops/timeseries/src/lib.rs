@@ -1,10 +1,13 @@
 //! Operations on time series.
 #![forbid(unsafe_code)]
 
+mod median;
 mod reference;
 mod series;
+mod stl;
 
 offload_core::operations! {
     rolling::Rolling,
     downsample::Downsample,
+    anomaly_detection::AnomalyDetection,
 }

@@ -38,6 +38,11 @@ fn source(text: &str) -> &'static str {
     match text {
         "pandas 3.1.1" => "pandas 3.1.1, by scripts/timeseries_reference.py",
         "tsdownsample 0.1.5.1" => "tsdownsample 0.1.5.1, by scripts/timeseries_reference.py",
+        "scipy 1.17.1" => "SciPy 1.17.1, by scripts/timeseries_reference.py",
+        "statsmodels 0.15.0, scipy 1.17.1" => {
+            "statsmodels 0.15.0 and SciPy 1.17.1, by scripts/timeseries_reference.py"
+        }
+        "scikit-learn 1.9.1" => "scikit-learn 1.9.1, by scripts/timeseries_reference.py",
         text if text.starts_with("exact") => "exact, by rational arithmetic in scripts/timeseries_reference.py",
         other => panic!("the source {other:?} is not known"),
     }
