@@ -194,8 +194,121 @@ def anomaly_detection():
     return rows
 
 
+def correlate():
+    from statsmodels.tsa.stattools import acf
+
+    rows = []
+
+    def row(name, source, a, b, normalization, max_lag, values, near=0.0):
+        rows.append({"name": name, "source": source, "a": a, "b": b, "normalization": normalization, "max_lag": max_lag, "values": gaps(values), "near": near})
+
+    def exact(a, b, normalization, max_lag):
+        """Sums of rational products; the root of the coefficient's divisor in floating point."""
+        a, b = [Fraction(v) for v in a], [Fraction(v) for v in b]
+        n = len(a)
+        if normalization != "none":
+            a, b = ([v - sum(x) / n for v in x] for x in (a, b))
+        sums = [sum(a[t + k] * b[t] for t in range(max(0, -k), n - max(0, k))) for k in range(-max_lag, max_lag + 1)]
+        if normalization == "covariance":
+            return [float(s / n) for s in sums]
+        if normalization == "coefficient":
+            by = math.sqrt(sum(v * v for v in a) * sum(v * v for v in b))
+            return [float(s) / by if by else None for s in sums]
+        return [float(s) for s in sums]
+
+    nile, sunspots = table("nile"), table("sunspots")
+    for name, data in [("the yearly flow of the Nile", nile), ("the yearly sunspots", sunspots)]:
+        row(name + " with itself", of("statsmodels"), data, None, "coefficient", 40, acf(np.array(data, float), nlags=40), 1e-14)
+        other = data[::-1]
+        row(name + " with itself backwards", of("numpy"), data, other, "none", None, np.correlate(np.array(data, float), np.array(other, float), "full"))
+    for name, data in small_series():
+        n = len(data)
+        if n < 2:
+            continue
+        other = [data[(7 * i) % n] for i in range(n)]
+        scale = max(abs(v) for v in data) ** 2
+        for normalization, near in (("coefficient", 1e-13), ("covariance", 1e-14 * scale), ("none", 1e-14 * scale * n)):
+            if name == "an offset of 1e9 and a spread of 1e-3" and normalization == "covariance":
+                near = 1e-19
+            lag = n // 2
+            row(f"{name}, {normalization}", EXACT, data, other, normalization, lag, exact(data, other, normalization, lag), near)
+    return rows
+
+
+def match():
+    import stumpy
+
+    rows = []
+    r = random.Random(3)
+    walk = np.cumsum([r.gauss(0, 1) for _ in range(150)]).tolist()
+    for name, data in [("the yearly flow of the Nile", table("nile")), ("the yearly sunspots", table("sunspots")), ("a walk", walk), ("a season", seasonal(120, 12, 4))]:
+        x = np.array(data, float)
+        for at, m in ((7, 5), (20, 16), (30, 60)):
+            query = (x[at:at + m] * 2 - 7 + np.array([r.gauss(0, 0.1) for _ in range(m)])).tolist()
+            rows.append({"name": f"{name}, a query of {m}", "source": of("stumpy"), "data": data, "query": query,
+                "profile": gaps(stumpy.mass(np.array(query), x))})
+        for m in (4, 11, 24):
+            rows.append({"name": f"{name}, windows of {m}", "source": of("stumpy"), "data": data, "query": None, "window": m,
+                "profile": gaps(stumpy.stump(x, m)[:, 0].astype(float))})
+    return rows
+
+
+def forecast():
+    import warnings
+
+    import pandas as pd
+    from statsmodels.tsa.arima.model import ARIMA
+    from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+    from statsmodels.tsa.forecasting.stl import STLForecast
+
+    warnings.filterwarnings("ignore")
+
+    def full(name):
+        """The table with missing values on the line between those around them."""
+        return pd.Series(table(name), dtype=float).interpolate().to_numpy()
+
+    def smoothing(y, horizon, season=0):
+        """Of the additive models the one with the least corrected criterion."""
+        fits = [ETSModel(y, error="add", trend=trend, damped_trend=damped, seasonal="add" if s else None, seasonal_periods=s or None).fit(disp=False)
+            for trend, damped in ((None, False), ("add", False), ("add", True)) for s in {0, season}]
+        return min(fits, key=lambda f: f.aicc).forecast(horizon)
+
+    def arima(*order):
+        return lambda y, horizon: ARIMA(y, order=order).fit().forecast(horizon)
+
+    def by_stl(model, **kwargs):
+        return lambda y, horizon: STLForecast(y, model, model_kwargs=kwargs, period=52, seasonal=13).fit().forecast(horizon)
+
+    def tried(y, horizon, origins, ahead):
+        off = []
+        for i in range(origins):
+            at = len(y) - (i + 1) * horizon
+            off.append(np.asarray(ahead(y[:at], horizon)) - y[at:at + horizon])
+        return {"mae": float(np.mean(np.abs(off))), "rmse": float(np.sqrt(np.mean(np.square(off))))}
+
+    rows = []
+    nile, sunspots, co2 = full("nile"), full("sunspots"), full("co2")
+    for name, y, horizon, origins, period, methods in [
+        ("nile", nile, 5, 8, None, {"holt_winters": ("ETS by aicc", smoothing), "arima": ("ARIMA(1, 1, 1)", arima(1, 1, 1))}),
+        ("sunspots", sunspots, 5, 8, None, {"holt_winters": ("ETS by aicc", smoothing), "arima": ("ARIMA(2, 1, 3)", arima(2, 1, 3))}),
+        ("sunspots", sunspots, 11, 8, 11, {"holt_winters": ("ETS by aicc", lambda y, h: smoothing(y, h, 11))}),
+        ("co2", co2, 26, 4, 52, {"holt_winters": ("STLForecast of ETS(A, A, N)", by_stl(ETSModel, error="add", trend="add")),
+            "arima": ("STLForecast of ARIMA(1, 1, 1) with drift", by_stl(ARIMA, order=(1, 1, 1), trend="t"))}),
+    ]:
+        for method, (what, ahead) in methods.items():
+            rows.append({"table": name, "horizon": horizon, "origins": origins, "period": period, "method": method, "by": what,
+                "source": of("statsmodels"), **tried(y, horizon, origins, ahead)})
+            print(rows[-1], flush=True)
+    for name, data, trend, damped, season in [("the yearly flow of the Nile", list(nile), None, False, 0),
+            ("a season of 12 and a slope", seasonal(144, 12, 21, 0.05), "add", False, 12), ("a season of 4", seasonal(60, 4, 22, 0.0), None, False, 4)]:
+        fit = ETSModel(np.array(data), error="add", trend=trend, damped_trend=damped, seasonal="add" if season else None, seasonal_periods=season or None).fit(disp=False)
+        rows.append({"name": name, "source": of("statsmodels"), "data": data, "period": season or None, "method": "holt_winters",
+            "values": [float(v) for v in fit.forecast(12)]})
+    return rows
+
+
 def main():
-    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection)}
+    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection, correlate, match, forecast)}
     for name in sys.argv[1:] or known:
         rows = known[name]()
         path = DATA / f"{name}.json"

@@ -7,7 +7,10 @@ mod series;
 mod stl;
 
 offload_core::operations! {
+    forecast::Forecast,
     rolling::Rolling,
     downsample::Downsample,
     anomaly_detection::AnomalyDetection,
+    correlate::Correlate,
+    r#match::Match,
 }

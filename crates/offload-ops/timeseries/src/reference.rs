@@ -3,7 +3,6 @@
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Case, Expect, Tolerance};
 use serde_json::Value as Json;
-use std::sync::Arc;
 
 /// Where expectations of a few values come from.
 pub(crate) const BY_HAND: &str = "by hand";
@@ -38,10 +37,13 @@ fn source(text: &str) -> &'static str {
     match text {
         "pandas 3.1.1" => "pandas 3.1.1, by scripts/timeseries_reference.py",
         "tsdownsample 0.1.5.1" => "tsdownsample 0.1.5.1, by scripts/timeseries_reference.py",
+        "numpy 2.4.6" => "NumPy 2.4.6, by scripts/timeseries_reference.py",
         "scipy 1.17.1" => "SciPy 1.17.1, by scripts/timeseries_reference.py",
         "statsmodels 0.15.0, scipy 1.17.1" => {
             "statsmodels 0.15.0 and SciPy 1.17.1, by scripts/timeseries_reference.py"
         }
+        "statsmodels 0.15.0" => "statsmodels 0.15.0, by scripts/timeseries_reference.py",
+        "stumpy 1.14.1" => "STUMPY 1.14.1, by scripts/timeseries_reference.py",
         "scikit-learn 1.9.1" => "scikit-learn 1.9.1, by scripts/timeseries_reference.py",
         text if text.starts_with("exact") => "exact, by rational arithmetic in scripts/timeseries_reference.py",
         other => panic!("the source {other:?} is not known"),
@@ -56,13 +58,6 @@ pub(crate) fn by_hand(name: &str, inputs: Record, expect: Expect) -> Case {
 /// Outputs to the bit.
 pub(crate) fn exactly(outputs: Record) -> Expect {
     Expect::Outputs(outputs, Tolerance::EXACT)
-}
-
-/// A property of outputs.
-pub(crate) fn property(
-    check: impl Fn(&Record, &Record) -> Result<(), String> + Send + Sync + 'static,
-) -> Expect {
-    Expect::Property(Arc::new(check))
 }
 
 /// Numbers of one row; what is null is not a number.

@@ -62,3 +62,19 @@ fn one(s: Statistic, x: &[f64], out: &mut [f64], w: Windows, ctx: &Context) -> R
         }
     })
 }
+
+/// The standard deviation of all values, and not of a sample, of each whole window of one series; NaN before.
+pub(crate) fn deviations(x: &[f64], width: usize, ctx: &Context) -> Result<Vec<f64>, Failure> {
+    of_whole(Statistic::Std, x, width, ctx)
+}
+
+/// The mean of each whole window of one series; NaN before.
+pub(crate) fn means(x: &[f64], width: usize, ctx: &Context) -> Result<Vec<f64>, Failure> {
+    of_whole(Statistic::Mean, x, width, ctx)
+}
+
+fn of_whole(statistic: Statistic, x: &[f64], width: usize, ctx: &Context) -> Result<Vec<f64>, Failure> {
+    let mut out = vec![f64::NAN; x.len()];
+    one(statistic, x, &mut out, Windows { width, fewest: width, ddof: 0 }, ctx)?;
+    Ok(out)
+}

@@ -5,6 +5,8 @@ mod cpu;
 mod fold;
 mod median;
 
+pub(crate) use cpu::{deviations, means};
+
 use crate::series::{Extents, Need, planned, sometimes, values_bytes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, json_value, real};

@@ -38,7 +38,7 @@ pub(super) fn smooth(
     let one = |i: usize| at(y, fit.span, i as isize, seen(i), weights).unwrap_or(y[i]);
     // Each task writes the values from one fit up to, and without, that of the next task.
     // A short series is one task.
-    let task = if n < BLOCK { n } else { jump * (BLOCK / span.max(jump)).max(1) };
+    let task = if n <= BLOCK { n } else { jump * (BLOCK / span.max(jump)).max(1) };
     to.par_chunks_mut(task).enumerate().try_for_each(|(t, to)| {
         let start = t * task;
         let mut left = one(start);
