@@ -4,8 +4,7 @@
 use offload_core::{AnyOperation, Registry};
 
 /// The operations of each family, in their documented order.
-const FAMILIES: &[fn() -> &'static [&'static dyn AnyOperation]] =
-    &[
+const FAMILIES: &[fn() -> &'static [&'static dyn AnyOperation]] = &[
     offload_ops_matrix::operations,
     offload_ops_vector::operations,
     offload_ops_graph::operations,

@@ -110,9 +110,13 @@ mod tests {
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
         for n in [FEW, FEW + 1, 3 * FEW] {
-            for (scale, offset, steps) in [(2.0, -1.0, 0.0), (1e-3, 1e9, 0.0), (8.0, -4.0, 1.0), (1e100, -1e99, 0.0)] {
+            for (scale, offset, steps) in
+                [(2.0, -1.0, 0.0), (1e-3, 1e9, 0.0), (8.0, -4.0, 1.0), (1e100, -1e99, 0.0)]
+            {
                 let x: Vec<f64> = (0..n)
-                    .map(|_| if steps > 0.0 { (next() * scale).floor() + offset } else { next() * scale + offset })
+                    .map(|_| {
+                        if steps > 0.0 { (next() * scale).floor() + offset } else { next() * scale + offset }
+                    })
                     .collect();
                 let mut sorted = x.clone();
                 sorted.sort_by(f64::total_cmp);

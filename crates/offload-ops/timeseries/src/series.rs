@@ -170,10 +170,15 @@ pub(crate) fn checked(name: &'static str, tensor: &Tensor, e: Extents, ctx: &Con
     let place = if e.many { format!("{name}[{series}, {index}]") } else { format!("{name}[{index}]") };
     let details = json!({"series": series, "index": index});
     Err(if value.is_finite() {
-        let message = format!("{place} is {value:e}, the limit of a magnitude is {LARGEST:e}; scale the data down");
+        let message =
+            format!("{place} is {value:e}, the limit of a magnitude is {LARGEST:e}; scale the data down");
         Failure::unprocessable("out_of_range", message, details)
     } else {
-        Failure::unprocessable("not_finite", format!("{place} is {value}, it must be a finite number"), details)
+        Failure::unprocessable(
+            "not_finite",
+            format!("{place} is {value}, it must be a finite number"),
+            details,
+        )
     })
 }
 

@@ -91,7 +91,12 @@ fn spikes_in_noise_are_found() {
         assert!(t.precision() >= 0.99 && t.recall() >= 0.99, "{name}: {t:?}");
     }
     for (limit, precision, recall) in [(None, 0.85, 0.99), (Some(0.72), 0.97, 0.99)] {
-        let with = |r: Record| limit.map_or_else(|| method("isolation")(r.clone()), |t| threshold(t)(method("isolation")(r.clone())));
+        let with = |r: Record| {
+            limit.map_or_else(
+                || method("isolation")(r.clone()),
+                |t| threshold(t)(method("isolation")(r.clone())),
+            )
+        };
         let t = tally(50, with, spikes);
         println!("isolation: precision {:.4}, recall {:.4} of {}", t.precision(), t.recall(), t.planted);
         assert!(t.precision() >= precision && t.recall() >= recall, "isolation: {t:?}");
@@ -103,15 +108,18 @@ fn what_is_unusual_for_the_season_is_found_where_no_value_is_unusual_by_itself()
     // A wave of amplitude 10 over a slope, noise of 0.5: the planted values lie well within the wave.
     let plant = |noise: &mut Noise| {
         let mut x: Vec<f64> = (0..960)
-            .map(|i| 10.0 * (i as f64 * std::f64::consts::TAU / 24.0).sin() + 0.01 * i as f64 + 0.5 * noise.normal())
+            .map(|i| {
+                10.0 * (i as f64 * std::f64::consts::TAU / 24.0).sin()
+                    + 0.01 * i as f64
+                    + 0.5 * noise.normal()
+            })
             .collect();
         let planted = places(noise, 960, 8);
         planted.iter().for_each(|&p| x[p] += if x[p] > 0.0 { -6.0 } else { 6.0 });
         (x, planted)
     };
-    let seasonal = |r: Record| {
-        method("stl")(r).with("period", Value::Int(24)).with("threshold", Value::Float(6.0))
-    };
+    let seasonal =
+        |r: Record| method("stl")(r).with("period", Value::Int(24)).with("threshold", Value::Float(6.0));
     let t = tally(20, seasonal, plant);
     println!("stl: precision {:.4}, recall {:.4} of {}", t.precision(), t.recall(), t.planted);
     assert!(t.precision() >= 0.95 && t.recall() >= 0.99, "{t:?}");
@@ -146,7 +154,8 @@ fn level_shifts_are_found_where_they_start() {
             t.planted += planted.len();
             t.found += planted.iter().filter(|i| got.contains(i)).count();
             // What follows a shift is part of it until the window has moved.
-            t.wrong += got.iter().filter(|&&i| !planted.iter().any(|&p| i >= p && i < p + window as usize)).count();
+            t.wrong +=
+                got.iter().filter(|&&i| !planted.iter().any(|&p| i >= p && i < p + window as usize)).count();
         }
         println!("{name} of {window} before: precision {:.4}, recall {:.4}", t.precision(), t.recall());
         assert!(t.precision() >= 0.95 && t.recall() >= 0.99, "{name}: {t:?}");
@@ -158,7 +167,8 @@ fn a_flat_stretch_of_noise_is_no_anomaly_and_a_drift_is_none_for_a_window() {
     let drift = |noise: &mut Noise| {
         ((0..3000).map(|i| 0.05 * i as f64 + noise.normal()).collect::<Vec<f64>>(), Vec::new())
     };
-    let windowed = |r: Record| method("mad")(r).with("window", Value::Int(100)).with("threshold", Value::Float(8.0));
+    let windowed =
+        |r: Record| method("mad")(r).with("window", Value::Int(100)).with("threshold", Value::Float(8.0));
     let t = tally(10, windowed, drift);
     assert_eq!(t.wrong, 0, "{t:?}");
 }

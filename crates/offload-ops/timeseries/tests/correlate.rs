@@ -41,9 +41,11 @@ fn sums_by_transforms_are_the_sums_one_by_one() {
         });
         for lag in picked {
             let sum = |x: &[f64], y: &[f64]| x[lag..].iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-            for (got, want) in
-                [(pair[farthest + lag], sum(&a, &b)), (pair[farthest - lag], sum(&b, &a)), (own[lag], sum(&a, &a))]
-            {
+            for (got, want) in [
+                (pair[farthest + lag], sum(&a, &b)),
+                (pair[farthest - lag], sum(&b, &a)),
+                (own[lag], sum(&a, &a)),
+            ] {
                 assert!((got - want).abs() < 1e-10, "n {n}, lag {lag}: {got} {want}");
             }
         }

@@ -62,7 +62,11 @@ fn errors_are_within_a_tenth_of_those_of_statsmodels_by_the_same_method() {
         let (mae, rmse) = (row["mae"].as_f64().unwrap(), row["rmse"].as_f64().unwrap());
         println!(
             "{name}, {} ahead, {method}: mae {:.4} of {mae:.4}, rmse {:.4} of {rmse:.4} ({} against {})",
-            of("horizon").unwrap(), got.mae, got.rmse, got.model, row["by"]
+            of("horizon").unwrap(),
+            got.mae,
+            got.rmse,
+            got.model,
+            row["by"]
         );
         if got.mae > 1.1 * mae || got.rmse > 1.1 * rmse {
             over.push(format!("{name} {method}: {} of {mae}, {} of {rmse}", got.mae, got.rmse));
@@ -125,7 +129,8 @@ fn intervals_hold_about_as_much_as_they_say() {
             other => panic!("{other:?}"),
         };
         let (lower, upper) = (part("lower"), part("upper"));
-        let held = future.iter().zip(lower.iter().zip(&upper)).filter(|(y, (l, u))| *l <= y && y <= u).count();
+        let held =
+            future.iter().zip(lower.iter().zip(&upper)).filter(|(y, (l, u))| *l <= y && y <= u).count();
         let share = held as f64 / future.len() as f64;
         println!("walk {walk}: {share:.3} of 0.8");
         assert!((0.70..=0.88).contains(&share), "walk {walk}: {share}");

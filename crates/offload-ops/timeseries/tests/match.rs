@@ -28,7 +28,9 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn run(data: &[f64], more: impl Fn(Record) -> Record) -> Record {
-    let base = Record::new().with("data", Value::Tensor(Tensor::vector(data.to_vec()))).with("profile", Value::Bool(true));
+    let base = Record::new()
+        .with("data", Value::Tensor(Tensor::vector(data.to_vec())))
+        .with("profile", Value::Bool(true));
     Match.cpu(more(base), &Context::default()).unwrap()
 }
 
@@ -52,7 +54,9 @@ fn transforms_give_the_distances_that_are_made_window_by_window() {
     for (name, x) in [("plain", &plain), ("offset", &offset), ("uneven", &uneven)] {
         for m in [48, 49, 130, 3000] {
             let query = &x[777..777 + m];
-            let out = run(x, |r| r.with("query", Value::Tensor(Tensor::vector(query.to_vec()))).with("k", Value::Int(1)));
+            let out = run(x, |r| {
+                r.with("query", Value::Tensor(Tensor::vector(query.to_vec()))).with("k", Value::Int(1))
+            });
             assert_eq!(numbers(&out, "indices"), [777.0], "{name} {m}");
             assert!(numbers(&out, "distances")[0] < 1e-6, "{name} {m}");
             let profile = numbers(&out, "profile");
@@ -70,7 +74,8 @@ fn transforms_give_the_distances_that_are_made_window_by_window() {
 fn a_form_that_was_planted_is_the_motif_and_noise_in_a_wave_the_discord() {
     let n = 5000;
     let mut x: Vec<f64> = noise(n, 5);
-    let form: Vec<f64> = (0..80).map(|i| 3.0 * (f64::from(i) * 0.31).sin() + (f64::from(i) * 0.07).cos()).collect();
+    let form: Vec<f64> =
+        (0..80).map(|i| 3.0 * (f64::from(i) * 0.31).sin() + (f64::from(i) * 0.07).cos()).collect();
     for (at, scale) in [(900, 1.0), (3700, 4.0)] {
         form.iter().enumerate().for_each(|(i, v)| x[at + i] = scale * (v + 0.01 * x[at + i]) + 20.0);
     }
@@ -90,7 +95,16 @@ fn each_window_has_the_nearest_other_one() {
     for (name, x) in [
         ("noise", noise(700, 11)),
         ("an offset of 1e9", noise(700, 12).iter().map(|v| 1e9 + 1e-3 * v).collect()),
-        ("a walk", noise(700, 13).iter().scan(0.0, |s, v| { *s += v; Some(*s) }).collect()),
+        (
+            "a walk",
+            noise(700, 13)
+                .iter()
+                .scan(0.0, |s, v| {
+                    *s += v;
+                    Some(*s)
+                })
+                .collect(),
+        ),
     ] {
         for m in [3usize, 10, 64] {
             let out = run(&x, |r| r.with("window", Value::Int(m as i64)));
@@ -98,7 +112,8 @@ fn each_window_has_the_nearest_other_one() {
             let apart = m.div_ceil(4);
             for i in (0..profile.len()).step_by(13) {
                 let others = (0..profile.len()).filter(|j| j.abs_diff(i) > apart);
-                let least = others.map(|j| distance(&x[i..i + m], &x[j..j + m])).fold(f64::INFINITY, f64::min);
+                let least =
+                    others.map(|j| distance(&x[i..i + m], &x[j..j + m])).fold(f64::INFINITY, f64::min);
                 let own = distance(&x[i..i + m], &x[neighbours[i] as usize..][..m]);
                 assert!((profile[i] - least).abs() < 1e-5, "{name} {m} {i}: {} {least}", profile[i]);
                 assert!((own - least).abs() < 1e-5, "{name} {m} {i}: {own} {least}");

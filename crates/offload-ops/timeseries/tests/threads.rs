@@ -48,8 +48,8 @@ fn the_bits_are_the_same_with_one_thread_and_with_many() {
         (&AnomalyDetection, data(one(60_000)).with("method", word("zscore")).with("window", Value::Int(50))),
         (&AnomalyDetection, data(one(60_000)).with("method", word("stl")).with("period", Value::Int(31))),
         (&AnomalyDetection, data(many(9, 800)).with("method", word("isolation"))),
-        (&Forecast, history(many(6, 120)).with("period", Value::Int(12))),
-        (&Forecast, history(many(3, 300)).with("method", word("arima")).with("period", Value::Int(31))),
+        (&Forecast, history(many(2, 90)).with("period", Value::Int(12))),
+        (&Forecast, history(many(2, 150)).with("method", word("arima")).with("period", Value::Int(31))),
         (&Correlate, Record::new().with("a", one(40_000)).with("b", one(40_000))),
         (&Match, data(one(50_000)).with("query", one(300)).with("profile", Value::Bool(true))),
         (&Match, data(one(3000)).with("window", Value::Int(40)).with("profile", Value::Bool(true))),
@@ -66,7 +66,9 @@ fn the_bits_are_the_same_with_one_thread_and_with_many() {
         let bits = |r: &Record| -> Vec<(&'static str, Vec<u8>, String)> {
             r.iter()
                 .map(|(name, v)| match v {
-                    Value::Tensor(t) | Value::Gapped(t) => (name, t.data().as_bytes().to_vec(), String::new()),
+                    Value::Tensor(t) | Value::Gapped(t) => {
+                        (name, t.data().as_bytes().to_vec(), String::new())
+                    }
                     other => (name, Vec::new(), format!("{other:?}")),
                 })
                 .collect()
@@ -83,11 +85,20 @@ fn a_long_job_stops() {
     let data = |v: Value| Record::new().with("data", v);
     // Each takes seconds when nobody stops it.
     let jobs: Vec<(&dyn AnyOperation, Record)> = vec![
-        (&Rolling, data(many(30, 1_000_000)).with("window", Value::Int(300_000)).with("statistics", statistics())),
+        (
+            &Rolling,
+            data(many(30, 1_000_000)).with("window", Value::Int(300_000)).with("statistics", statistics()),
+        ),
         (&AnomalyDetection, data(one(4_000_000)).with("method", word("stl")).with("period", Value::Int(24))),
         (&AnomalyDetection, data(one(4_000_000)).with("method", word("isolation"))),
         (&AnomalyDetection, data(one(4_000_000)).with("window", Value::Int(5000))),
-        (&Forecast, Record::new().with("history", many(200, 2000)).with("horizon", Value::Int(20)).with("period", Value::Int(12))),
+        (
+            &Forecast,
+            Record::new()
+                .with("history", many(200, 2000))
+                .with("horizon", Value::Int(20))
+                .with("period", Value::Int(12)),
+        ),
         (&Correlate, Record::new().with("a", one(4_000_000)).with("b", one(4_000_000))),
         (&Match, data(one(120_000)).with("window", Value::Int(100))),
     ];

@@ -2,7 +2,7 @@
 
 use crate::reference::{by_hand, case, exactly, many, rows, series, tensor};
 use crate::series::{filled, vector};
-use offload_api::{Record, Tensor, Value};
+use offload_api::{Record, Value};
 use offload_core::{Case, Expect, Tolerance};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -58,7 +58,9 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         by_hand(
             "two seasons are their own season",
-            of(series(&[0.1, 5.3, -2.0, 0.7, 0.2, 5.1, -2.2, 0.9])).with("method", word("stl")).with("period", Value::Int(4)),
+            of(series(&[0.1, 5.3, -2.0, 0.7, 0.2, 5.1, -2.2, 0.9]))
+                .with("method", word("stl"))
+                .with("period", Value::Int(4)),
             none(),
         ),
         by_hand("no values", of(series(&[])), none()),
@@ -67,7 +69,8 @@ pub(super) fn cases() -> Vec<Case> {
         by_hand("fewer values than the window", plain().with("window", Value::Int(9)), none()),
         by_hand(
             "two series",
-            of(many(&[0.0, 1.0, 0.0, 2.0, 50.0, 3.0, 4.0, -70.0, 4.0, 5.0], 5)).with("threshold", Value::Float(20.0)),
+            of(many(&[0.0, 1.0, 0.0, 2.0, 50.0, 3.0, 4.0, -70.0, 4.0, 5.0], 5))
+                .with("threshold", Value::Float(20.0)),
             Expect::Outputs(
                 Record::new().with("series", vector(vec![0i64, 1])).with("indices", vector(vec![4i64, 2])),
                 Tolerance::EXACT,
@@ -77,15 +80,20 @@ pub(super) fn cases() -> Vec<Case> {
             "scores of all values",
             plain().with("all_scores", Value::Bool(true)).with("threshold", Value::Float(1.0)),
             Expect::Outputs(
-                Record::new()
-                    .with("indices", vector(vec![0i64, 4]))
-                    .with("all_scores", vector([2.0, 1.0, 0.0, 1.0, 2.0].map(|d| d / 1.482_602_218_505_602).to_vec())),
+                Record::new().with("indices", vector(vec![0i64, 4])).with(
+                    "all_scores",
+                    vector([2.0, 1.0, 0.0, 1.0, 2.0].map(|d| d / 1.482_602_218_505_602).to_vec()),
+                ),
                 Tolerance::new(0.0, 1e-15),
             ),
         ),
         by_hand("not a number", of(series(&[1.0, f64::NAN])), Expect::Unprocessable("not_finite")),
         by_hand("beyond the range", of(series(&[1.0, 1e300])), Expect::Unprocessable("out_of_range")),
-        by_hand("a season of unknown length", plain().with("method", word("stl")), Expect::Rejected("period")),
+        by_hand(
+            "a season of unknown length",
+            plain().with("method", word("stl")),
+            Expect::Rejected("period"),
+        ),
         by_hand(
             "a season longer than half of the series",
             plain().with("method", word("stl")).with("period", Value::Int(3)),
@@ -99,17 +107,17 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         by_hand("trees without a forest", plain().with("trees", Value::Int(3)), Expect::Rejected("trees")),
         by_hand("a seed without a forest", plain().with("seed", Value::Int(3)), Expect::Rejected("seed")),
-        by_hand("samples without a forest", plain().with("samples", Value::Int(3)), Expect::Rejected("samples")),
+        by_hand(
+            "samples without a forest",
+            plain().with("samples", Value::Int(3)),
+            Expect::Rejected("samples"),
+        ),
         by_hand(
             "a threshold that no forest reaches",
             plain().with("method", word("isolation")).with("threshold", Value::Float(3.5)),
             Expect::Rejected("threshold"),
         ),
-        by_hand(
-            "a cube",
-            of(Value::Tensor(filled(vec![1, 1, 1], vec![1.0]))),
-            Expect::Rejected("data"),
-        ),
+        by_hand("a cube", of(Value::Tensor(filled(vec![1, 1, 1], vec![1.0]))), Expect::Rejected("data")),
     ];
     for row in rows(include_str!("../../data/anomaly_detection.json")) {
         let mut inputs = of(Value::Tensor(tensor(&row["data"])))
@@ -136,6 +144,7 @@ pub(super) fn cases() -> Vec<Case> {
 #[cfg(test)]
 #[test]
 fn values_of_32_bits_are_the_same_numbers() {
+    use offload_api::Tensor;
     use offload_core::{AnyOperation, Context};
     let x: Vec<f32> = (0..300).map(|i| ((i * 37) % 101) as f32 / 8.0).collect();
     let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();

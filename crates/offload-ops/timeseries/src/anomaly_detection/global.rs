@@ -30,7 +30,13 @@ struct Usual<T> {
 
 /// Writes how far each value is from the middle of all. Deviations are taken for no smaller than the roundings of the
 /// middle, and of numbers of `size`.
-pub(super) fn score(scale: Scale, x: &[f64], size: f64, to: &mut [f64], ctx: &Context) -> Result<(), Failure> {
+pub(super) fn score(
+    scale: Scale,
+    x: &[f64],
+    size: f64,
+    to: &mut [f64],
+    ctx: &Context,
+) -> Result<(), Failure> {
     match scale {
         Scale::Median => {
             let middle = median::of(x.len(), |i| x[i], ctx)?;
@@ -41,7 +47,13 @@ pub(super) fn score(scale: Scale, x: &[f64], size: f64, to: &mut [f64], ctx: &Co
     }
 }
 
-fn write<T: Fn(f64) -> f64>(x: &[f64], to: &mut [f64], size: f64, usual: Usual<T>, ctx: &Context) -> Result<(), Failure> {
+fn write<T: Fn(f64) -> f64>(
+    x: &[f64],
+    to: &mut [f64],
+    size: f64,
+    usual: Usual<T>,
+    ctx: &Context,
+) -> Result<(), Failure> {
     let Usual { middle, to: above, mut deviation } = usual;
     if deviation == 0.0 {
         // More than half of the values are one: the others are held against the mean deviation (Iglewicz and Hoaglin 1993).

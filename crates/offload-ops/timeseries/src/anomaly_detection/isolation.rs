@@ -42,7 +42,8 @@ impl Forest {
     /// Bytes of the trees, of the samples while they are cut, and of small things of every tree.
     pub(super) fn bytes(&self) -> u64 {
         let nodes = 2 * self.samples as u64;
-        (self.trees as u64).saturating_mul(nodes * 2 * size_of::<Node>() as u64 + self.samples as u64 * 24 + 256)
+        (self.trees as u64)
+            .saturating_mul(nodes * 2 * size_of::<Node>() as u64 + self.samples as u64 * 24 + 256)
     }
 
     /// Writes the score of each value: 2 to the power of minus the mean number of cuts over what is to be expected.
@@ -179,4 +180,3 @@ impl Random {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
     }
 }
-

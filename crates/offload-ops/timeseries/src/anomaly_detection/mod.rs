@@ -100,7 +100,10 @@ impl<T> Inputs<T> {
                 if n > 0 && n / 2 < period {
                     return Err(Rejection::new(
                         "period",
-                        format!("period is {period}, it must be at most half of the values of a series: {}", n / 2),
+                        format!(
+                            "period is {period}, it must be at most half of the values of a series: {}",
+                            n / 2
+                        ),
                     ));
                 }
                 Detector::Seasonal(stl::Stl { period, seasons: 7, inner: 1, outer: 5 })
@@ -158,7 +161,11 @@ impl Operation for AnomalyDetection {
             work_unit: "floating-point operations",
             outputs: vec![
                 output("series", "Which series each anomaly is of, from 0, ascending, `[k]`.", places(1, 1)),
-                output("indices", "Where in its series each anomaly stands, from 0, ascending within a series, `[k]`.", places(1, 1)),
+                output(
+                    "indices",
+                    "Where in its series each anomaly stands, from 0, ascending within a series, `[k]`.",
+                    places(1, 1),
+                ),
                 output("scores", "The score of each anomaly, `[k]`.", numbers(1, 1)),
                 sometimes("all_scores", "The score of every value, as `data` is shaped.", numbers(1, 2)),
             ],

@@ -114,7 +114,11 @@ struct Transform {
 impl Transform {
     fn new(size: usize) -> Transform {
         let mut planner = FftPlanner::new();
-        Transform { size, there: planner.plan_fft_forward(2 * size), back: planner.plan_fft_inverse(2 * size) }
+        Transform {
+            size,
+            there: planner.plan_fft_forward(2 * size),
+            back: planner.plan_fft_inverse(2 * size),
+        }
     }
 
     fn spectra(&self, x: &[f64], ctx: &Context) -> Result<Vec<Vec<Complex64>>, Failure> {
@@ -149,4 +153,3 @@ impl Transform {
         Ok(sum.iter().map(|s| s.re * by).collect())
     }
 }
-

@@ -75,8 +75,16 @@ impl Operation for Correlate {
             default_priority: Priority::Medium,
             work_unit: "floating-point operations",
             outputs: vec![
-                output("lags", "By how many values `a` lies behind `b`, ascending, `[m]`: from 0 without `b`, else from minus the largest.", places(1, 1)),
-                output("values", "The correlation at each lag, `[m]` or `[series, m]`; as coefficients missing where a series is constant.", Kind::Gapped { min_rank: 1, max_rank: 2 }),
+                output(
+                    "lags",
+                    "By how many values `a` lies behind `b`, ascending, `[m]`: from 0 without `b`, else from minus the largest.",
+                    places(1, 1),
+                ),
+                output(
+                    "values",
+                    "The correlation at each lag, `[m]` or `[series, m]`; as coefficients missing where a series is constant.",
+                    Kind::Gapped { min_rank: 1, max_rank: 2 },
+                ),
             ],
         }
     }

@@ -39,7 +39,11 @@ impl Operation for Downsample {
             default_priority: Priority::High,
             work_unit: "floating-point operations",
             outputs: vec![
-                output("indices", "Where the points that are kept stand in `data`, ascending, `[m]` or `[series, m]`.", places(1, 2)),
+                output(
+                    "indices",
+                    "Where the points that are kept stand in `data`, ascending, `[m]` or `[series, m]`.",
+                    places(1, 2),
+                ),
                 output("values", "The points that are kept, as `indices` is shaped.", numbers(1, 2)),
             ],
         }
@@ -52,7 +56,11 @@ impl Operation for Downsample {
         {
             return Err(Rejection::new(
                 "timestamps",
-                format!("timestamps has {} numbers, it must have as many as a series has values: {}", t.elements(), e.n),
+                format!(
+                    "timestamps has {} numbers, it must have as many as a series has values: {}",
+                    t.elements(),
+                    e.n
+                ),
             ));
         }
         let m = e.n.min(inputs.points as usize);

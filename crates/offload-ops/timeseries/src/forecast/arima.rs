@@ -104,11 +104,14 @@ pub(super) fn ahead(y: &[f64], horizon: usize, ctx: &Context) -> Result<Option<O
         deviations.push(deviation * f64::sqrt(variance));
     }
     let Orders { p, q, mean } = model.orders;
-    let model = format!("arima({p}, {d}, {q}){}", match (mean, d) {
-        (false, _) => "",
-        (true, 0) => " with mean",
-        (true, _) => " with drift",
-    });
+    let model = format!(
+        "arima({p}, {d}, {q}){}",
+        match (mean, d) {
+            (false, _) => "",
+            (true, 0) => " with mean",
+            (true, _) => " with drift",
+        }
+    );
     Ok(Some(Outcome { values, deviations, log: false, season: Vec::new(), model }))
 }
 
@@ -128,9 +131,17 @@ fn level(w: &[f64]) -> bool {
     let covariance = |lag: usize| e[lag..].iter().zip(&e).map(|(a, b)| a * b).sum::<f64>() / n;
     let lags = (4.0 * (n / 100.0).powf(0.25)) as usize;
     let long: f64 = covariance(0)
-        + (1..=lags.min(e.len() - 1)).map(|l| 2.0 * (1.0 - l as f64 / (lags as f64 + 1.0)) * covariance(l)).sum::<f64>();
+        + (1..=lags.min(e.len() - 1))
+            .map(|l| 2.0 * (1.0 - l as f64 / (lags as f64 + 1.0)) * covariance(l))
+            .sum::<f64>();
     let mut sum = 0.0;
-    let sums: f64 = e.iter().map(|v| { sum += v; sum * sum }).sum();
+    let sums: f64 = e
+        .iter()
+        .map(|v| {
+            sum += v;
+            sum * sum
+        })
+        .sum();
     long <= 0.0 || sums / (n * n * long) < 0.463
 }
 
@@ -165,9 +176,9 @@ fn search(w: &[f64], d: usize, ctx: &Context) -> Result<Option<Model>, Failure> 
             let Orders { p, q, mean } = b.orders;
             let steps = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)];
             let moved = |of: usize, by: isize| of.checked_add_signed(by).filter(|&o| o <= ORDER);
-            next.extend(steps.iter().filter_map(|&(i, j)| {
-                Some(Orders { p: moved(p, i)?, q: moved(q, j)?, mean })
-            }));
+            next.extend(
+                steps.iter().filter_map(|&(i, j)| Some(Orders { p: moved(p, i)?, q: moved(q, j)?, mean })),
+            );
             if means.len() > 1 {
                 next.push(Orders { p, q, mean: !mean });
             }
@@ -184,7 +195,14 @@ fn fit(w: &[f64], orders: Orders, ctx: &Context) -> Result<Option<Model>, Failur
         return Ok(None);
     }
     let mean = if orders.mean { w.iter().sum::<f64>() / n as f64 } else { 0.0 };
-    let mut model = Model { orders, mean, ar: vec![0.0; orders.p], ma: vec![0.0; orders.q], squares: 0.0, criterion: 0.0 };
+    let mut model = Model {
+        orders,
+        mean,
+        ar: vec![0.0; orders.p],
+        ma: vec![0.0; orders.q],
+        squares: 0.0,
+        criterion: 0.0,
+    };
     regress(w, &mut model);
     while !model.returns() {
         model.ar.iter_mut().chain(&mut model.ma).for_each(|c| *c *= 0.8);
@@ -266,7 +284,8 @@ fn regress(w: &[f64], model: &mut Model) {
             squares.add(&mut row, z[t]);
         }
         let ar = squares.solution();
-        errors = (0..n).map(|t| z[t] - (0..long).map(|i| ar[i] * before(&z, t, i + 1)).sum::<f64>()).collect();
+        errors =
+            (0..n).map(|t| z[t] - (0..long).map(|i| ar[i] * before(&z, t, i + 1)).sum::<f64>()).collect();
     }
     let mut squares = Squares::new(p + q);
     let mut row = vec![0.0; p + q];

@@ -40,7 +40,12 @@ pub(super) fn cases() -> Vec<Case> {
             "the last value of a ramp was always off by the steps ahead",
             of(series(&ramp), 2, "naive"),
             // Errors of 1 and 2 from each place; the change from one value to the next is 1.
-            near(Record::new().with("mae", number(1.5)).with("rmse", number(2.5f64.sqrt())).with("mase", number(1.5))),
+            near(
+                Record::new()
+                    .with("mae", number(1.5))
+                    .with("rmse", number(2.5f64.sqrt()))
+                    .with("mase", number(1.5)),
+            ),
         ),
         by_hand(
             "without places to try from there are no errors",
@@ -68,19 +73,21 @@ pub(super) fn cases() -> Vec<Case> {
         by_hand(
             "errors of the seasons add up once in a season",
             of(series(&[0.0, 0.0, 1.0, -1.0]), 4, "seasonal_naive").with("period", Value::Int(2)),
-            near(
-                Record::new()
-                    .with("values", vector(vec![1.0, -1.0, 1.0, -1.0]))
-                    .with("upper", vector(vec![1.0 + Z95, -1.0 + Z95, 1.0 + Z95 * 2f64.sqrt(), -1.0 + Z95 * 2f64.sqrt()])),
-            ),
+            near(Record::new().with("values", vector(vec![1.0, -1.0, 1.0, -1.0])).with(
+                "upper",
+                vector(vec![1.0 + Z95, -1.0 + Z95, 1.0 + Z95 * 2f64.sqrt(), -1.0 + Z95 * 2f64.sqrt()]),
+            )),
         ),
         by_hand(
             "half of what may come",
             short().with("level", Value::Float(0.5)),
-            near(Record::new().with("upper", vector(vec![
-                2.0 + 0.674_489_750_196_081_7 * 2.5f64.sqrt(),
-                2.0 + 0.674_489_750_196_081_7 * 5f64.sqrt(),
-            ]))),
+            near(Record::new().with(
+                "upper",
+                vector(vec![
+                    2.0 + 0.674_489_750_196_081_7 * 2.5f64.sqrt(),
+                    2.0 + 0.674_489_750_196_081_7 * 5f64.sqrt(),
+                ]),
+            )),
         ),
         by_hand(
             "two series, each with its method",
@@ -97,7 +104,9 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         by_hand(
             "no series",
-            Record::new().with("history", Value::Tensor(filled(vec![0, 3], Vec::<f64>::new()))).with("horizon", Value::Int(2)),
+            Record::new()
+                .with("history", Value::Tensor(filled(vec![0, 3], Vec::<f64>::new())))
+                .with("horizon", Value::Int(2)),
             near(
                 Record::new()
                     .with("values", Value::Tensor(filled(vec![0, 2], Vec::<f64>::new())))
@@ -107,7 +116,10 @@ pub(super) fn cases() -> Vec<Case> {
         by_hand(
             "a line goes on as it was",
             of(series(&ramp), 3, "holt_winters"),
-            Expect::Outputs(Record::new().with("values", vector(vec![20.0, 21.0, 22.0])), Tolerance::new(1e-3, 0.0)),
+            Expect::Outputs(
+                Record::new().with("values", vector(vec![20.0, 21.0, 22.0])),
+                Tolerance::new(1e-3, 0.0),
+            ),
         ),
         by_hand(
             "growth by a tenth goes on as it was",
@@ -128,9 +140,21 @@ pub(super) fn cases() -> Vec<Case> {
                     .with("method", text(json!("naive"))),
             ),
         ),
-        by_hand("not a number", of(series(&[1.0, f64::NAN, 2.0]), 1, "auto"), Expect::Unprocessable("not_finite")),
-        by_hand("beyond the range", of(series(&[1.0, 1e120, 2.0]), 1, "auto"), Expect::Unprocessable("out_of_range")),
-        by_hand("too few values for arima", of(series(&ramp[..11]), 1, "arima"), Expect::Unprocessable("no_model")),
+        by_hand(
+            "not a number",
+            of(series(&[1.0, f64::NAN, 2.0]), 1, "auto"),
+            Expect::Unprocessable("not_finite"),
+        ),
+        by_hand(
+            "beyond the range",
+            of(series(&[1.0, 1e120, 2.0]), 1, "auto"),
+            Expect::Unprocessable("out_of_range"),
+        ),
+        by_hand(
+            "too few values for arima",
+            of(series(&ramp[..11]), 1, "arima"),
+            Expect::Unprocessable("no_model"),
+        ),
         by_hand("one value", of(series(&[1.0]), 1, "auto"), Expect::Rejected("history")),
         by_hand("no values", of(series(&[]), 1, "auto"), Expect::Rejected("history")),
         by_hand(
@@ -138,17 +162,26 @@ pub(super) fn cases() -> Vec<Case> {
             of(series(&ramp), 1, "auto").with("period", Value::Int(11)),
             Expect::Rejected("history"),
         ),
-        by_hand("a season of unknown length", of(series(&ramp), 1, "seasonal_naive"), Expect::Rejected("period")),
+        by_hand(
+            "a season of unknown length",
+            of(series(&ramp), 1, "seasonal_naive"),
+            Expect::Rejected("period"),
+        ),
         by_hand("a network that is not there", of(series(&ramp), 1, "lstm"), Expect::Rejected("method")),
         by_hand("the same by its other name", of(series(&ramp), 1, "LSTM"), Expect::Rejected("method")),
-        by_hand("a cube", of(Value::Tensor(filled(vec![1, 1, 2], vec![1.0, 2.0])), 1, "auto"), Expect::Rejected("history")),
+        by_hand(
+            "a cube",
+            of(Value::Tensor(filled(vec![1, 1, 2], vec![1.0, 2.0])), 1, "auto"),
+            Expect::Rejected("history"),
+        ),
     ];
     for row in rows(include_str!("../../data/forecast.json")) {
         // The other rows are errors on whole tables, which `tests/forecast.rs` holds.
         if row["values"].is_null() {
             continue;
         }
-        let mut inputs = of(Value::Tensor(tensor(&row["data"])), 12, row["method"].as_str().unwrap_or_default());
+        let mut inputs =
+            of(Value::Tensor(tensor(&row["data"])), 12, row["method"].as_str().unwrap_or_default());
         if let Some(period) = row["period"].as_i64() {
             inputs.set("period", Value::Int(period));
         }

@@ -70,7 +70,12 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
         .with("mase", figures(|e| e.mase)))
 }
 
-fn forecast(y: &[f64], candidates: &[Which], inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Done, Failure> {
+fn forecast(
+    y: &[f64],
+    candidates: &[Which],
+    inputs: &Inputs<Tensor>,
+    ctx: &Context,
+) -> Result<Done, Failure> {
     let (season, horizon) = (inputs.season(), inputs.horizon());
     let origins = Origins::of(y.len(), season, horizon, inputs.origins());
     let trials = candidates
@@ -91,7 +96,10 @@ fn forecast(y: &[f64], candidates: &[Which], inputs: &Inputs<Tensor>, ctx: &Cont
     let names: Vec<&str> = candidates.iter().map(|w| w.word()).collect();
     Err(Failure::unprocessable(
         "no_model",
-        format!("history has no model of {}: it is too short, nothing in it changes, or its forecasts grow out of bounds", names.join(", ")),
+        format!(
+            "history has no model of {}: it is too short, nothing in it changes, or its forecasts grow out of bounds",
+            names.join(", ")
+        ),
         serde_json::json!({"methods": names, "values": y.len()}),
     ))
 }
@@ -114,7 +122,13 @@ impl Origins {
     }
 
     /// How far a method was off; `None` when it did not take the series somewhere.
-    fn tried(&self, which: Which, y: &[f64], season: usize, ctx: &Context) -> Result<Option<Errors>, Failure> {
+    fn tried(
+        &self,
+        which: Which,
+        y: &[f64],
+        season: usize,
+        ctx: &Context,
+    ) -> Result<Option<Errors>, Failure> {
         let each = (0..self.count)
             .into_par_iter()
             .map(|i| {
@@ -123,7 +137,8 @@ impl Origins {
                 let Some(outcome) = which.ahead(before, season, self.ahead, ctx)? else { return Ok(None) };
                 let lag = season.max(1);
                 let changes = before.len() - lag;
-                let usual = before[lag..].iter().zip(before).map(|(b, a)| (b - a).abs()).sum::<f64>() / changes as f64;
+                let usual = before[lag..].iter().zip(before).map(|(b, a)| (b - a).abs()).sum::<f64>()
+                    / changes as f64;
                 let off = |power: fn(f64) -> f64| {
                     outcome.interval(0.0).zip(after).map(|((v, ..), y)| power(v - y)).sum::<f64>()
                 };
@@ -132,7 +147,8 @@ impl Origins {
             .collect::<Result<Vec<_>, Failure>>()?;
         let Some(each) = each.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let ahead = self.ahead as f64;
-        let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
+        let mean =
+            |of: &dyn Fn(&(f64, f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
         let scaled = mean(&|(absolute, _, usual)| absolute / ahead / usual);
         Ok(Some(Errors {
             mae: mean(&|e| e.0 / ahead),

@@ -120,7 +120,8 @@ mod tests {
     /// The density of a normal vector whose covariances are those of the model, by elimination.
     fn by_elimination(z: &[f64], covariance: impl Fn(usize) -> f64) -> f64 {
         let n = z.len();
-        let mut a: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| covariance(i.abs_diff(j))).collect()).collect();
+        let mut a: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| covariance(i.abs_diff(j))).collect()).collect();
         let mut y = z.to_vec();
         let (mut logs, mut squares) = (0.0, 0.0);
         for k in 0..n {

@@ -14,7 +14,9 @@ mod which;
 use crate::series::{Extents, Need, numbers, output, planned, unplanned, values_bytes};
 use crate::stl;
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int, json_value, real};
+use offload_core::{
+    About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int, json_value, real,
+};
 use serde_json::Value as Json;
 use which::Which;
 
@@ -77,7 +79,10 @@ impl<T> Inputs<T> {
             }
             Method::Naive => vec![Which::Naive],
             Method::SeasonalNaive if !seasonal => {
-                return Err(Rejection::new("period", "seasonal_naive needs period: how many values a season has"));
+                return Err(Rejection::new(
+                    "period",
+                    "seasonal_naive needs period: how many values a season has",
+                ));
             }
             Method::SeasonalNaive => vec![Which::SeasonalNaive],
             Method::HoltWinters => vec![Which::Smoothing],
@@ -145,11 +150,27 @@ impl Operation for Forecast {
                 output("values", "The forecasts, `[horizon]` or `[series, horizon]`.", numbers(1, 2)),
                 output("lower", "The lower end of each interval, shaped as `values`.", numbers(1, 2)),
                 output("upper", "The upper end of each interval, shaped as `values`.", numbers(1, 2)),
-                output("method", "The method that was used; a list of one for each of many series.", json_value(one_or_many)),
-                output("model", "The model that was fitted, in words; a list of one for each of many series.", json_value(one_or_many)),
-                output("mae", "The mean absolute error of such forecasts before, `[]` or `[series]`; missing where the history is too short.", each()),
+                output(
+                    "method",
+                    "The method that was used; a list of one for each of many series.",
+                    json_value(one_or_many),
+                ),
+                output(
+                    "model",
+                    "The model that was fitted, in words; a list of one for each of many series.",
+                    json_value(one_or_many),
+                ),
+                output(
+                    "mae",
+                    "The mean absolute error of such forecasts before, `[]` or `[series]`; missing where the history is too short.",
+                    each(),
+                ),
                 output("rmse", "The root of their mean squared error, as `mae`.", each()),
-                output("mase", "`mae` over the mean absolute change of the history from one value (season) to the next, as `mae`; missing where nothing changes.", each()),
+                output(
+                    "mase",
+                    "`mae` over the mean absolute change of the history from one value (season) to the next, as `mae`; missing where nothing changes.",
+                    each(),
+                ),
             ],
         }
     }

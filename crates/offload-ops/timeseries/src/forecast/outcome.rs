@@ -22,9 +22,11 @@ impl Outcome {
             let season = if self.season.is_empty() { 0.0 } else { self.season[i % self.season.len()] };
             season + if self.log { v.exp() } else { v }
         };
-        self.values.iter().zip(&self.deviations).enumerate().map(move |(i, (v, d))| {
-            (back(i, *v), back(i, v - deviations * d), back(i, v + deviations * d))
-        })
+        self.values
+            .iter()
+            .zip(&self.deviations)
+            .enumerate()
+            .map(move |(i, (v, d))| (back(i, *v), back(i, v - deviations * d), back(i, v + deviations * d)))
     }
 
     /// The same with a season, which repeats.

@@ -67,7 +67,8 @@ pub(super) fn least(
 
 /// How far apart the points are in one variable.
 fn spread(points: &[(Vec<f64>, f64)], j: usize) -> f64 {
-    let ends = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0[j]), h.max(p.0[j])));
+    let ends =
+        points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.0[j]), h.max(p.0[j])));
     ends.1 - ends.0
 }
 

@@ -171,14 +171,17 @@ fn triangle(y: &[f64], form: Form, w: Weights) -> Squares {
         squares.add(&mut row, error);
         // One step: the row times the transition, less what the error changes.
         let first = by_season.first().copied().unwrap_or(0.0);
-        let change = w.level * by_level + if form.trend { w.trend * by_trend } else { 0.0 } + w.season * first;
+        let change =
+            w.level * by_level + if form.trend { w.trend * by_trend } else { 0.0 } + w.season * first;
         by_trend = w.damping * (by_level + by_trend) - change * w.damping;
         by_level -= change;
         by_season.rotate_left(usize::from(m > 0));
         if let Some(last) = by_season.last_mut() {
             *last -= change;
         }
-        let size = by_season.iter().fold(by_level.abs().max(if form.trend { by_trend.abs() } else { 0.0 }), |s, v| s.max(v.abs()));
+        let size = by_season
+            .iter()
+            .fold(by_level.abs().max(if form.trend { by_trend.abs() } else { 0.0 }), |s, v| s.max(v.abs()));
         fades = size < 1e-13;
     }
     squares

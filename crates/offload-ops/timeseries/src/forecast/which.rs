@@ -60,8 +60,8 @@ impl Which {
             Which::SeasonalNaive => (season > 1 && y.len() > season)
                 .then(|| repeated(y, season, horizon, &format!("the last season of {season}"))),
             Which::Smoothing if season <= smoothing::LONGEST_SEASON => smoothed(y, season, horizon, ctx)?,
-            Which::Smoothing => without_season(y, season, horizon, ctx, |y| smoothed(y, 0, horizon, ctx))?,
-            Which::Arima => without_season(y, season, horizon, ctx, |y| arima::ahead(y, horizon, ctx))?,
+            Which::Smoothing => without_season(y, season, ctx, |y| smoothed(y, 0, horizon, ctx))?,
+            Which::Arima => without_season(y, season, ctx, |y| arima::ahead(y, horizon, ctx))?,
         };
         Ok(outcome.filter(useful))
     }
@@ -118,7 +118,6 @@ fn seasons(season: usize) -> Option<Stl> {
 fn without_season(
     y: &[f64],
     season: usize,
-    horizon: usize,
     ctx: &Context,
     of: impl Fn(&[f64]) -> Result<Option<Outcome>, Failure>,
 ) -> Result<Option<Outcome>, Failure> {

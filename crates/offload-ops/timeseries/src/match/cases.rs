@@ -39,13 +39,19 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         by_hand(
             "a constant query",
-            search(&[1.0, 1.0, 1.0, 2.0, 5.0], &[4.0, 4.0]).with("exclusion", Value::Int(0)).with("k", Value::Int(4)),
+            search(&[1.0, 1.0, 1.0, 2.0, 5.0], &[4.0, 4.0])
+                .with("exclusion", Value::Int(0))
+                .with("k", Value::Int(4)),
             found(&[0, 1, 2, 3], &[0.0, 0.0, 2f64.sqrt(), 2f64.sqrt()]),
         ),
         by_hand(
             "a constant window",
             search(&[7.0, 7.0, 7.0], &[1.0, 2.0, 4.0]).with("profile", Value::Bool(true)),
-            near(Record::new().with("indices", vector(vec![0i64])).with("profile", Value::Gapped(Tensor::vector(vec![3f64.sqrt()])))),
+            near(
+                Record::new()
+                    .with("indices", vector(vec![0i64]))
+                    .with("profile", Value::Gapped(Tensor::vector(vec![3f64.sqrt()]))),
+            ),
         ),
         by_hand(
             "answers keep apart",
@@ -82,15 +88,31 @@ pub(super) fn cases() -> Vec<Case> {
                     .with("discord_distances", vector(vec![0.0])),
             ),
         ),
-        by_hand("not a number", search(&[1.0, f64::NAN, 2.0], &[1.0, 2.0]), Expect::Unprocessable("not_finite")),
-        by_hand("a query that is not a number", search(&[1.0, 2.0], &[1.0, f64::NAN]), Expect::Unprocessable("not_finite")),
-        by_hand("beyond the range", search(&[1.0, 2e100], &[1.0, 2.0]), Expect::Unprocessable("out_of_range")),
+        by_hand(
+            "not a number",
+            search(&[1.0, f64::NAN, 2.0], &[1.0, 2.0]),
+            Expect::Unprocessable("not_finite"),
+        ),
+        by_hand(
+            "a query that is not a number",
+            search(&[1.0, 2.0], &[1.0, f64::NAN]),
+            Expect::Unprocessable("not_finite"),
+        ),
+        by_hand(
+            "beyond the range",
+            search(&[1.0, 2e100], &[1.0, 2.0]),
+            Expect::Unprocessable("out_of_range"),
+        ),
         by_hand("a query longer than the series", search(&[1.0], &[1.0, 2.0]), Expect::Rejected("query")),
         by_hand("a query of one value", search(&[1.0, 2.0], &[1.0]), Expect::Rejected("query")),
         by_hand("no values", search(&[], &[1.0, 2.0]), Expect::Rejected("query")),
         by_hand("a window longer than the series", itself(&[1.0, 2.0], 3), Expect::Rejected("window")),
         by_hand("neither query nor window", of(&[1.0, 2.0]), Expect::Rejected("query")),
-        by_hand("both", search(&saw, &[1.0, 2.0, 3.0]).with("window", Value::Int(3)), Expect::Rejected("window")),
+        by_hand(
+            "both",
+            search(&saw, &[1.0, 2.0, 3.0]).with("window", Value::Int(3)),
+            Expect::Rejected("window"),
+        ),
     ];
     for row in rows(include_str!("../../data/match.json")) {
         let mut inputs = Record::new()

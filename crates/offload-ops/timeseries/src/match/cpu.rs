@@ -34,9 +34,8 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
 fn itself(x: &[f64], a: Asked, all: bool, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let p = profile::of(x, a, ctx)?;
     let known = |i: usize| p.neighbour[i] != NOBODY;
-    let distances: Vec<f64> = (0..a.windows)
-        .map(|i| if known(i) { distance(a.m, p.correlation[i]) } else { f64::NAN })
-        .collect();
+    let distances: Vec<f64> =
+        (0..a.windows).map(|i| if known(i) { distance(a.m, p.correlation[i]) } else { f64::NAN }).collect();
     let neighbour = |i: usize| known(i).then_some(p.neighbour[i] as usize);
     let apart = |i: usize| neighbour(i).map_or(f64::NAN, |j| exact(&x[i..i + a.m], &x[j..j + a.m]));
     let picked = pick::least(&distances, a.k, a.exclusion, ctx, neighbour)?;

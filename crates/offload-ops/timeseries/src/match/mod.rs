@@ -57,7 +57,9 @@ impl<T> Inputs<T> {
             (Some(_), Some(_)) => {
                 return Err(Rejection::new("window", "window is for a series alone; leave it or query out"));
             }
-            (None, None) => return Err(Rejection::new("query", "give query, or window to hold data against itself")),
+            (None, None) => {
+                return Err(Rejection::new("query", "give query, or window to hold data against itself"));
+            }
             (Some(m), None) => m,
             (None, Some(w)) => w.max(0) as usize,
         };
@@ -65,7 +67,9 @@ impl<T> Inputs<T> {
         if !(least..=WIDEST).contains(&m) || m > n {
             return Err(Rejection::new(
                 name,
-                format!("{name} has {m} values, it must have from {least} to {WIDEST}, and at most as many as data: {n}"),
+                format!(
+                    "{name} has {m} values, it must have from {least} to {WIDEST}, and at most as many as data: {n}"
+                ),
             ));
         }
         if query.is_none() && n > LONGEST_ITSELF {
@@ -102,14 +106,42 @@ impl Operation for Match {
             default_priority: Priority::Medium,
             work_unit: "floating-point operations",
             outputs: vec![
-                sometimes("indices", "With `query`: where the nearest windows start, the nearest first, `[k]`.", places(1, 1)),
+                sometimes(
+                    "indices",
+                    "With `query`: where the nearest windows start, the nearest first, `[k]`.",
+                    places(1, 1),
+                ),
                 sometimes("distances", "With `query`: how far they are from it, `[k]`.", numbers(1, 1)),
-                sometimes("motifs", "Without `query`: where the two windows of each of the nearest pairs start, the nearest first, `[k, 2]`.", places(2, 2)),
-                sometimes("motif_distances", "How far the windows of each pair are apart, `[k]`.", numbers(1, 1)),
-                sometimes("discords", "Without `query`: where the windows start that are farthest from all others, the farthest first, `[k]`.", places(1, 1)),
-                sometimes("discord_distances", "How far each of them is from the nearest other, `[k]`.", numbers(1, 1)),
-                sometimes("profile", "The distance of each window from the query, or from the nearest other one, `[n − m + 1]`; missing where all others are excluded.", Kind::Gapped { min_rank: 1, max_rank: 1 }),
-                sometimes("neighbours", "Without `query`, beside `profile`: where the nearest other window starts; −1 where all are excluded.", places(1, 1)),
+                sometimes(
+                    "motifs",
+                    "Without `query`: where the two windows of each of the nearest pairs start, the nearest first, `[k, 2]`.",
+                    places(2, 2),
+                ),
+                sometimes(
+                    "motif_distances",
+                    "How far the windows of each pair are apart, `[k]`.",
+                    numbers(1, 1),
+                ),
+                sometimes(
+                    "discords",
+                    "Without `query`: where the windows start that are farthest from all others, the farthest first, `[k]`.",
+                    places(1, 1),
+                ),
+                sometimes(
+                    "discord_distances",
+                    "How far each of them is from the nearest other, `[k]`.",
+                    numbers(1, 1),
+                ),
+                sometimes(
+                    "profile",
+                    "The distance of each window from the query, or from the nearest other one, `[n − m + 1]`; missing where all others are excluded.",
+                    Kind::Gapped { min_rank: 1, max_rank: 1 },
+                ),
+                sometimes(
+                    "neighbours",
+                    "Without `query`, beside `profile`: where the nearest other window starts; −1 where all are excluded.",
+                    places(1, 1),
+                ),
             ],
         }
     }

@@ -33,15 +33,17 @@ pub(super) fn least(
     let mut picked = Vec::new();
     while picked.len() < k {
         ctx.check()?;
-        let Some(at) = best.iter().flatten().copied().reduce(|a, b| if left[b] < left[a] { b } else { a }) else {
+        let Some(at) = best.iter().flatten().copied().reduce(|a, b| if left[b] < left[a] { b } else { a })
+        else {
             break;
         };
         picked.push(at);
         for near in [Some(at), used(at)].into_iter().flatten() {
             let (from, to) = (near.saturating_sub(apart), (near + apart + 1).min(left.len()));
             left[from..to].fill(f64::NAN);
-            for block in from / BLOCK..=(to - 1) / BLOCK {
-                best[block] = of_block(&left, block);
+            let blocks = from / BLOCK..=(to - 1) / BLOCK;
+            for (block, best) in best.iter_mut().enumerate().filter(|(block, _)| blocks.contains(block)) {
+                *best = of_block(&left, block);
             }
         }
     }

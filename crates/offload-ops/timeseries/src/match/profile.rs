@@ -61,7 +61,8 @@ pub(super) fn of(x: &[f64], a: Asked, ctx: &Context) -> Result<Profile, Failure>
     let found = (0..parts)
         .into_par_iter()
         .map(|part| {
-            let mut p = Profile { correlation: vec![f64::NEG_INFINITY; windows], neighbour: vec![NOBODY; windows] };
+            let mut p =
+                Profile { correlation: vec![f64::NEG_INFINITY; windows], neighbour: vec![NOBODY; windows] };
             for apart in (first + part..windows).step_by(parts) {
                 known.diagonal(apart, &mut p, ctx)?;
                 if part == 0 {

@@ -1,8 +1,8 @@
 //! Distances of all windows from a query: its products with them are a convolution, made by transforms of overlapping
 //! pieces (MASS: Mueen et al. 2017), two pieces at a time as the two parts of complex numbers.
 
-use super::windows::{deviations, distance, standard};
 use super::Asked;
+use super::windows::{deviations, distance, standard};
 use crate::correlate::product;
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
@@ -28,7 +28,10 @@ pub(super) fn cost(a: Asked) -> (f64, u64) {
     let products = if a.m <= SHORT { 2.0 * n * m } else { 20.0 * n * (size as f64).log2() };
     // The deviations twice while they are made, what the ends of windows take for each thread; the query's spectrum, the tables
     // of both directions, and for each thread a piece and its scratch.
-    let bytes = 16 * (a.windows + a.m) as u64 + 40 * threads * (a.m as u64 + 1) + 160 * size as u64 + 48 * threads * size as u64;
+    let bytes = 16 * (a.windows + a.m) as u64
+        + 40 * threads * (a.m as u64 + 1)
+        + 160 * size as u64
+        + 48 * threads * size as u64;
     (products + 60.0 * n, bytes)
 }
 

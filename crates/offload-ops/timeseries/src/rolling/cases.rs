@@ -37,8 +37,20 @@ pub(super) fn cases() -> Vec<Case> {
             asked(of(many(&[1.0, 2.0, 3.0, 10.0, 20.0, 30.0], 3), 2), json!(["sum", "min"])),
             exactly(
                 Record::new()
-                    .with("sum", Value::Gapped(crate::series::filled(vec![2, 3], vec![nan, 3.0, 5.0, nan, 30.0, 50.0])))
-                    .with("min", Value::Gapped(crate::series::filled(vec![2, 3], vec![nan, 1.0, 2.0, nan, 10.0, 20.0]))),
+                    .with(
+                        "sum",
+                        Value::Gapped(crate::series::filled(
+                            vec![2, 3],
+                            vec![nan, 3.0, 5.0, nan, 30.0, 50.0],
+                        )),
+                    )
+                    .with(
+                        "min",
+                        Value::Gapped(crate::series::filled(
+                            vec![2, 3],
+                            vec![nan, 1.0, 2.0, nan, 10.0, 20.0],
+                        )),
+                    ),
             ),
         ),
         by_hand(
@@ -48,16 +60,23 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         by_hand(
             "values of 32 bits",
-            asked(
-                of(Value::Tensor(Tensor::vector(vec![0.5f32, 1.5, 2.5])), 3),
-                json!(["mean", "var"]),
+            asked(of(Value::Tensor(Tensor::vector(vec![0.5f32, 1.5, 2.5])), 3), json!(["mean", "var"])),
+            exactly(
+                Record::new().with("mean", gapped(&[nan, nan, 1.5])).with("var", gapped(&[nan, nan, 1.0])),
             ),
-            exactly(Record::new().with("mean", gapped(&[nan, nan, 1.5])).with("var", gapped(&[nan, nan, 1.0]))),
         ),
         by_hand("not a number", of(series(&[1.0, nan]), 2), Expect::Unprocessable("not_finite")),
-        by_hand("an infinite value", of(series(&[f64::NEG_INFINITY]), 2), Expect::Unprocessable("not_finite")),
+        by_hand(
+            "an infinite value",
+            of(series(&[f64::NEG_INFINITY]), 2),
+            Expect::Unprocessable("not_finite"),
+        ),
         by_hand("a value beyond the range", of(series(&[1e101]), 2), Expect::Unprocessable("out_of_range")),
-        by_hand("a statistic that there is not", asked(ramp(), json!(["mode"])), Expect::Rejected("statistics")),
+        by_hand(
+            "a statistic that there is not",
+            asked(ramp(), json!(["mode"])),
+            Expect::Rejected("statistics"),
+        ),
         by_hand("no statistics", asked(ramp(), json!([])), Expect::Rejected("statistics")),
         by_hand("a statistic twice", asked(ramp(), json!(["sum", "sum"])), Expect::Rejected("statistics")),
         by_hand(

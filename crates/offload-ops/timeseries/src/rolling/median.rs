@@ -200,7 +200,8 @@ impl<'a> Block<'a> {
 /// Places in the order of their values, equal ones in the order of time. Runs are sorted and then merged, so that there
 /// is a look at the cancel flag between them.
 fn sorted(x: &[f64], ctx: &Context) -> Result<Vec<u32>, Failure> {
-    let less = |a: u32, b: u32| x[a as usize].partial_cmp(&x[b as usize]).unwrap_or(Ordering::Equal).then(a.cmp(&b));
+    let less =
+        |a: u32, b: u32| x[a as usize].partial_cmp(&x[b as usize]).unwrap_or(Ordering::Equal).then(a.cmp(&b));
     let mut order: Vec<u32> = (0..x.len() as u32).collect();
     for run in order.chunks_mut(BLOCK) {
         ctx.check()?;

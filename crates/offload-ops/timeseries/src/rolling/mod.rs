@@ -78,9 +78,10 @@ impl<T> Inputs<T> {
     fn asked(&self) -> Result<Vec<(&'static str, Statistic)>, Rejection> {
         let all = || Statistic::ALL.map(|(word, _)| word).join(", ");
         let Some(json) = &self.statistics else { return Ok(vec![Statistic::ALL[0]]) };
-        let words = json.as_array().filter(|words| !words.is_empty()).ok_or_else(|| {
-            Rejection::new("statistics", format!("statistics must be a list of {}", all()))
-        })?;
+        let words = json
+            .as_array()
+            .filter(|words| !words.is_empty())
+            .ok_or_else(|| Rejection::new("statistics", format!("statistics must be a list of {}", all())))?;
         let mut asked = Vec::new();
         for word in words {
             let found = Statistic::ALL.iter().find(|(name, _)| word.as_str() == Some(*name));
@@ -128,7 +129,11 @@ impl Operation for Rolling {
             default_priority: Priority::Medium,
             work_unit: "floating-point operations",
             outputs: vec![
-                sometimes("mean", "The mean of each window, as `data` is shaped; missing where it has too few values.", gapped()),
+                sometimes(
+                    "mean",
+                    "The mean of each window, as `data` is shaped; missing where it has too few values.",
+                    gapped(),
+                ),
                 sometimes("std", "The standard deviation of each window.", gapped()),
                 sometimes("var", "The variance of each window.", gapped()),
                 sometimes("min", "The least value of each window.", gapped()),
@@ -157,8 +162,7 @@ impl Operation for Rolling {
             work: work * e.values() as f64,
             more_bytes_in: 0,
             more_bytes_out: 0,
-            workspace: values_bytes(&inputs.data)
-                .saturating_add(tasks.saturating_mul(state * (window + 1))),
+            workspace: values_bytes(&inputs.data).saturating_add(tasks.saturating_mul(state * (window + 1))),
             outputs: asked.iter().map(|(name, _)| planned(name, DType::F64, e.shape(e.n))).collect(),
         }))
     }

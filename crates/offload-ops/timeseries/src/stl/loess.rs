@@ -113,3 +113,31 @@ pub(super) fn at(
     }
     Some(level)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_series_are_fitted_as_they_are_value_by_value() {
+        let n = 2 * BLOCK + 77;
+        let y: Vec<f64> = (0..n).map(|i| (i as f64 * 0.37).sin() + (i % 13) as f64).collect();
+        let weights: Vec<f64> = (0..n).map(|i| 0.25 + (i % 4) as f64 / 4.0).collect();
+        for (span, jump) in [(7, 1), (15, 2), (301, 31)] {
+            let mut got = vec![f64::NAN; n];
+            smooth(&y, Fit { span, jump }, Some(&weights), &mut got, &Context::default()).unwrap();
+            let half = span / 2;
+            // Fits in the middle see as many values on both sides; between them lie lines.
+            for i in (jump * span.div_ceil(jump)..n - 2 * span).step_by(jump) {
+                let fit =
+                    |i: usize| at(&y, span, i as isize, i - half..i + half + 1, Some(&weights)).unwrap();
+                assert_eq!(got[i], fit(i), "{span} {jump} {i}");
+                if jump > 1 {
+                    let between = fit(i) + (fit(i + jump) - fit(i)) / jump as f64;
+                    assert!((got[i + 1] - between).abs() < 1e-12, "{span} {jump} {i}");
+                }
+            }
+            assert!(got.iter().all(|v| v.is_finite()));
+        }
+    }
+}

@@ -26,12 +26,10 @@ pub(crate) struct Stl {
     pub(crate) outer: usize,
 }
 
-/// What a series was taken apart to: its values are the sums of the three.
+/// What a series was taken apart to, beside the trend.
 pub(crate) struct Parts {
     /// What repeats with the period.
     pub(crate) season: Vec<f64>,
-    /// What changes slowly.
-    pub(crate) trend: Vec<f64>,
     /// What is left.
     pub(crate) remainder: Vec<f64>,
 }
@@ -82,8 +80,9 @@ impl Stl {
                 self.seasons(&work, weights.as_deref(), &mut seasons, ctx)?;
                 // What of the seasons is trend: averages over two periods and three values, smoothed.
                 average(&seasons, period, &mut averages, ctx)?;
-                let once = n + period + 1;
-                average(&averages[..once].to_vec(), period, &mut averages, ctx)?;
+                let once: Vec<f64> = averages[..n + period + 1].to_vec();
+                average(&once, period, &mut averages, ctx)?;
+                drop(once);
                 let twice: Vec<f64> = averages[..n + 2].to_vec();
                 average(&twice, 3, &mut averages, ctx)?;
                 smooth(&averages[..n], low, None, &mut work, ctx)?;
@@ -101,8 +100,7 @@ impl Stl {
             }
         }
         y.iter_mut().zip(season.iter().zip(&trend)).for_each(|(y, (s, t))| *y = *y - s - t);
-        trend.iter_mut().for_each(|t| *t += origin);
-        Ok(Parts { season, trend, remainder: y })
+        Ok(Parts { season, remainder: y })
     }
 
     /// Smooths the values of each place of the period on their own, and one more at each end of them.
