@@ -1,7 +1,7 @@
 //! The exact likelihood of a stationary ARMA series, by the filter of Kalman in the form of Harvey (1989): what least
 //! squares that start from zeros cannot say of the first values.
 
-use super::arima::ORDER;
+use super::arma::ORDER;
 
 /// States: the orders, and one for the error itself.
 const STATES: usize = ORDER + 1;

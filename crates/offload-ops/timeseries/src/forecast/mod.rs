@@ -1,6 +1,7 @@
 //! `timeseries.forecast`: the values to come, how far they may be off, and how far such forecasts were off before.
 
 mod arima;
+mod arma;
 mod cases;
 mod cpu;
 mod likelihood;

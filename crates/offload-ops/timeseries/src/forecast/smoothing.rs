@@ -182,7 +182,8 @@ fn triangle(y: &[f64], form: Form, w: Weights) -> Squares {
         let size = by_season
             .iter()
             .fold(by_level.abs().max(if form.trend { by_trend.abs() } else { 0.0 }), |s, v| s.max(v.abs()));
-        fades = size < 1e-13;
+        // What is left of the first states counts by its square.
+        fades = size < 1e-9;
     }
     squares
 }

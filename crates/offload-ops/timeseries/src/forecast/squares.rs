@@ -23,7 +23,11 @@ impl Squares {
                 continue;
             }
             let into = &mut self.triangle[j * width..(j + 1) * width];
-            let length = into[j].hypot(row[j]);
+            // Rows are near 1 in size, so squares neither end nor vanish.
+            let length = (into[j] * into[j] + row[j] * row[j]).sqrt();
+            if length == 0.0 {
+                continue;
+            }
             let (c, s) = (into[j] / length, row[j] / length);
             into[j] = length;
             for (a, b) in into[j + 1..self.columns].iter_mut().zip(&mut row[j + 1..]) {

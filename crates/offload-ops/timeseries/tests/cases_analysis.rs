@@ -1,10 +1,15 @@
-//! Every operation's worked examples: they hold, there are enough of them, and a wrong answer is noticed.
+//! The worked examples of every operation but those of codes, which have tests of their own: they hold, there are enough of
+//! them, and a wrong answer is noticed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offload_api::{DType, Record, Tensor, Value};
-use offload_core::{Cancel, Context, Expect, Failure, Progress};
-use offload_ops_timeseries::operations;
+use offload_core::{AnyOperation, Cancel, Context, Expect, Failure, Progress};
+
+fn operations() -> Vec<&'static dyn AnyOperation> {
+    let all = offload_ops_timeseries::operations().iter().copied();
+    all.filter(|o| !["compress", "decompress"].contains(&o.about().name)).collect()
+}
 
 #[test]
 fn every_example_holds_within_its_plan() {
