@@ -2,8 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod median;
+mod reference;
+mod series;
+mod stl;
 
 offload_core::operations! {
     compress::Compress,
     decompress::Decompress,
+    forecast::Forecast,
+    rolling::Rolling,
+    downsample::Downsample,
+    anomaly_detection::AnomalyDetection,
+    correlate::Correlate,
+    r#match::Match,
 }

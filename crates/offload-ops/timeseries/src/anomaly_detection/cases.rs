@@ -1,0 +1,156 @@
+//! Worked examples of scores: SciPy, statsmodels and scikit-learn.
+
+use crate::reference::{by_hand, case, exactly, many, rows, series, tensor};
+use crate::series::{filled, vector};
+use offload_api::{Record, Value};
+use offload_core::{Case, Expect, Tolerance};
+
+pub(super) fn cases() -> Vec<Case> {
+    let word = |w: &str| Value::Text(w.into());
+    let of = |data: Value| Record::new().with("data", data);
+    let found = |indices: &[i64], scores: &[f64]| {
+        exactly(
+            Record::new()
+                .with("series", vector(vec![0i64; indices.len()]))
+                .with("indices", vector(indices.to_vec()))
+                .with("scores", vector(scores.to_vec())),
+        )
+    };
+    let none = || found(&[], &[]);
+    let plain = || of(series(&[1.0, 2.0, 3.0, 4.0, 5.0]));
+    let mut cases = vec![
+        by_hand(
+            "a spike among few",
+            of(series(&[1.0, 2.0, 1.0, 0.0, 9.0, 1.0, 2.0])),
+            // The median is 1, the median of the distances 1: 8 deviations of 1.4826.
+            Expect::Outputs(
+                Record::new()
+                    .with("series", vector(vec![0i64]))
+                    .with("indices", vector(vec![4i64]))
+                    .with("scores", vector(vec![8.0 / 1.482_602_218_505_602])),
+                Tolerance::new(0.0, 1e-15),
+            ),
+        ),
+        by_hand("all the same", of(series(&[7.0; 9])), none()),
+        by_hand("all the same, clipped", of(series(&[0.1; 9])).with("method", word("zscore")), none()),
+        by_hand("all the same, in a forest", of(series(&[0.1; 9])).with("method", word("isolation")), none()),
+        by_hand(
+            "all the same, with a season",
+            of(series(&[-3.3; 20])).with("method", word("stl")).with("period", Value::Int(4)),
+            none(),
+        ),
+        by_hand("all the same, before", of(series(&[0.3; 20])).with("window", Value::Int(4)), none()),
+        by_hand(
+            "a change after all the same is one, in roundings of its size",
+            of(series(&[1.0, 1.0, 1.0, 1.0, 1.5])).with("window", Value::Int(4)),
+            found(&[4], &[0.5 / (4.0 * f64::EPSILON)]),
+        ),
+        by_hand(
+            "more than half are one: the mean deviation counts",
+            of(series(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0])),
+            // The mean distance is 0.8.
+            Expect::Outputs(
+                Record::new()
+                    .with("indices", vector(vec![9i64]))
+                    .with("scores", vector(vec![10.0 / 1.253_314_137_315_500_1])),
+                Tolerance::new(0.0, 1e-15),
+            ),
+        ),
+        by_hand(
+            "two seasons are their own season",
+            of(series(&[0.1, 5.3, -2.0, 0.7, 0.2, 5.1, -2.2, 0.9]))
+                .with("method", word("stl"))
+                .with("period", Value::Int(4)),
+            none(),
+        ),
+        by_hand("no values", of(series(&[])), none()),
+        by_hand("one value", of(series(&[3.0])), none()),
+        by_hand("one value in a forest", of(series(&[3.0])).with("method", word("isolation")), none()),
+        by_hand("fewer values than the window", plain().with("window", Value::Int(9)), none()),
+        by_hand(
+            "two series",
+            of(many(&[0.0, 1.0, 0.0, 2.0, 50.0, 3.0, 4.0, -70.0, 4.0, 5.0], 5))
+                .with("threshold", Value::Float(20.0)),
+            Expect::Outputs(
+                Record::new().with("series", vector(vec![0i64, 1])).with("indices", vector(vec![4i64, 2])),
+                Tolerance::EXACT,
+            ),
+        ),
+        by_hand(
+            "scores of all values",
+            plain().with("all_scores", Value::Bool(true)).with("threshold", Value::Float(1.0)),
+            Expect::Outputs(
+                Record::new().with("indices", vector(vec![0i64, 4])).with(
+                    "all_scores",
+                    vector([2.0, 1.0, 0.0, 1.0, 2.0].map(|d| d / 1.482_602_218_505_602).to_vec()),
+                ),
+                Tolerance::new(0.0, 1e-15),
+            ),
+        ),
+        by_hand("not a number", of(series(&[1.0, f64::NAN])), Expect::Unprocessable("not_finite")),
+        by_hand("beyond the range", of(series(&[1.0, 1e300])), Expect::Unprocessable("out_of_range")),
+        by_hand(
+            "a season of unknown length",
+            plain().with("method", word("stl")),
+            Expect::Rejected("period"),
+        ),
+        by_hand(
+            "a season longer than half of the series",
+            plain().with("method", word("stl")).with("period", Value::Int(3)),
+            Expect::Rejected("period"),
+        ),
+        by_hand("a season without stl", plain().with("period", Value::Int(2)), Expect::Rejected("period")),
+        by_hand(
+            "a window with a forest",
+            plain().with("method", word("isolation")).with("window", Value::Int(3)),
+            Expect::Rejected("window"),
+        ),
+        by_hand("trees without a forest", plain().with("trees", Value::Int(3)), Expect::Rejected("trees")),
+        by_hand("a seed without a forest", plain().with("seed", Value::Int(3)), Expect::Rejected("seed")),
+        by_hand(
+            "samples without a forest",
+            plain().with("samples", Value::Int(3)),
+            Expect::Rejected("samples"),
+        ),
+        by_hand(
+            "a threshold that no forest reaches",
+            plain().with("method", word("isolation")).with("threshold", Value::Float(3.5)),
+            Expect::Rejected("threshold"),
+        ),
+        by_hand("a cube", of(Value::Tensor(filled(vec![1, 1, 1], vec![1.0]))), Expect::Rejected("data")),
+    ];
+    for row in rows(include_str!("../../data/anomaly_detection.json")) {
+        let mut inputs = of(Value::Tensor(tensor(&row["data"])))
+            .with("method", word(row["method"].as_str().unwrap_or_default()))
+            .with("all_scores", Value::Bool(true));
+        for name in ["period", "window", "trees"] {
+            if let Some(v) = row[name].as_i64() {
+                inputs.set(name, Value::Int(v));
+            }
+        }
+        let want = Record::new().with("all_scores", Value::Tensor(tensor(&row["scores"])));
+        // Two forests are two draws: 500 trees leave a few hundredths. Regressions are sums in another order.
+        let near = match row["method"].as_str() {
+            Some("isolation") => Tolerance::new(0.05, 0.0),
+            Some("stl") => Tolerance::new(1e-8, 1e-8),
+            _ => Tolerance::new(1e-9, 1e-9),
+        };
+        cases.push(case(&row, inputs, want, near));
+    }
+    cases
+}
+
+/// Values of 32 bits give what the same numbers in 64 give.
+#[cfg(test)]
+#[test]
+fn values_of_32_bits_are_the_same_numbers() {
+    use offload_api::Tensor;
+    use offload_core::{AnyOperation, Context};
+    let x: Vec<f32> = (0..300).map(|i| ((i * 37) % 101) as f32 / 8.0).collect();
+    let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+    let run = |t: Tensor| {
+        let inputs = Record::new().with("data", Value::Tensor(t)).with("all_scores", Value::Bool(true));
+        super::AnomalyDetection.cpu(inputs, &Context::default())
+    };
+    assert_eq!(run(Tensor::vector(x)), run(Tensor::vector(wide)));
+}
