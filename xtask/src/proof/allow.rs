@@ -26,19 +26,31 @@ pub(super) const ALLOWED: &[Allowed] = &[
         at_most: 16,
         reason: "one word, stored once: the assembler stops at 80 of 255 registers for more groups at a time",
     },
+    Allowed {
+        kernel: "vector_costs_four_f64",
+        target: "sm_100",
+        at_most: 8,
+        reason: "one word, stored and loaded once: the assembler stops at 80 of 255 registers for more groups at a time",
+    },
+    Allowed {
+        kernel: "vector_sift",
+        target: "sm_100",
+        at_most: 52,
+        reason: "seven words at the limit of 255 registers; no card of this generation was at hand to choose its tiles by",
+    },
 ];
 
-/// Kernels, or entries of theirs, that no case starts which is small enough for the simulator.
+/// Kernels, or entries of theirs, that the simulator does not see.
 pub(super) const UNRACED: &[(&str, &str)] = &[
-    ("vector_pack_f32", PRODUCTS),
-    ("vector_pack_f64", PRODUCTS),
-    ("vector_rank_f32", PRODUCTS),
-    ("vector_rank_f64", PRODUCTS),
-    ("vector_select_short", PRODUCTS),
-    ("vector_select_long", PRODUCTS),
+    ("matrix_jacobi_f32", ROUNDS),
+    ("matrix_jacobi_f64", ROUNDS),
+    (
+        "matrix_small_f64",
+        "its shared memory is more than the simulator's device has; the same text is seen with f32",
+    ),
+    ("vector_sift", "it is started for many thousand rows only, which take the simulator hours"),
 ];
-const PRODUCTS: &str =
-    "a search goes by way of matrix products only over thousands of rows, whose workspaces are too large";
+const ROUNDS: &str = "jacobi_round is started for more than a hundred columns only, sixteen million items at least; the rest is seen";
 
 /// Whether the simulator need not see all of this kernel.
 pub(super) fn is_unraced(kernel: &str) -> bool {
