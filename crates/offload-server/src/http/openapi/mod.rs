@@ -12,6 +12,7 @@ mod workloads;
 use super::BASE;
 use document::Document;
 use offload_api::json::write_record;
+use offload_api::{Kind, Record, Value};
 use offload_core::{Expect, Registered, Registry};
 use serde_json::{Value as Json, json};
 use shapes::text;
@@ -20,15 +21,15 @@ use shapes::text;
 pub fn example(r: &Registered) -> Json {
     let cases = r.operation.cases();
     let Some(case) = cases.first() else { return Json::Null };
-    let object = |record: &offload_api::Record| {
+    let object = |record: &Record| {
         let mut text = b"{".to_vec();
         let finite = write_record(record, &mut text).is_ok();
         text.push(b'}');
         if finite { serde_json::from_slice(&text).unwrap_or(Json::Null) } else { Json::Null }
     };
-    let mut inputs = object(&case.inputs);
+    let mut inputs = object(&as_sent(r, &case.inputs));
     let real = case.inputs.iter().find_map(|(_, v)| match v {
-        offload_api::Value::Tensor(t) if t.dtype().is_real() => Some(t.dtype()),
+        Value::Tensor(t) if t.dtype().is_real() => Some(t.dtype()),
         _ => None,
     });
     // Tensors of one fixed type take no dtype.
@@ -39,6 +40,19 @@ pub fn example(r: &Registered) -> Json {
         Expect::Outputs(outputs, _) => json!({"inputs": inputs, "outputs": object(outputs)}),
         _ => json!({"inputs": inputs}),
     }
+}
+
+/// The inputs as a request has them: bytes are a tensor within, and a text of base64 in JSON.
+fn as_sent(r: &Registered, inputs: &Record) -> Record {
+    let mut sent = inputs.clone();
+    for field in r.schema.fields.iter().filter(|f| matches!(f.kind, Kind::Bytes { .. })) {
+        if let Some(Value::Tensor(t)) = inputs.get(field.name)
+            && let Some(bytes) = t.as_slice::<u8>()
+        {
+            sent.set(field.name, Value::Bytes(bytes.to_vec().into()));
+        }
+    }
+    sent
 }
 
 /// The API description.
