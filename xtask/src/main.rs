@@ -56,7 +56,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["new-op", name] => new_op::run(&root, name),
         ["bench", "--keep", out] => gpu_results::keep(&root, out),
         ["bench", "--render"] => gpu_results::render(&root),
-        ["gpu-proof"] => proof::run(&root),
+        ["gpu-proof"] => proof::run(&root, proof::Trust::Nothing),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

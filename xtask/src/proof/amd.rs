@@ -1,9 +1,9 @@
 //! Machine code for AMD's cards, by a plain clang and a header of the few things of HIP that the dialect uses.
 
 use super::cell::{Cell, Entry};
-use super::kept::{self, Kept};
+use super::record::{self, Prover, Record};
+use super::tools;
 use super::{Field, Variant};
-use crate::step;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -24,30 +24,28 @@ pub(super) fn columns() -> impl Iterator<Item = &'static str> {
 /// Proves every variant for every target.
 pub(super) fn fields(
     root: &Path,
-    clang: &str,
     folder: &Path,
     variants: &[Variant],
-    kept: &mut Kept,
+    record: &mut Record,
 ) -> Result<Vec<Field>, String> {
     let header = fs::read(root.join(HEADER)).map_err(|e| format!("{HEADER}: {e}"))?;
-    let version = step::output(Command::new(clang).arg("--version"))?;
     let mut fields = Vec::new();
     let mut jobs = Vec::new();
     for variant in variants {
         for (target, wave) in TARGETS {
-            let key = kept::key(&[
-                b"clang",
-                version.as_bytes(),
-                &header,
-                target.as_bytes(),
-                variant.rocm.as_bytes(),
-            ]);
-            match kept.cell(&key) {
+            let what = format!("{} {target}", variant.name);
+            let key = record::key(&what, &[&header, variant.rocm.as_bytes()]);
+            match record.cell(Prover::Amd, &key) {
                 Some(cell) => fields.push((variant.name.clone(), *target, cell)),
                 None => jobs.push((variant, *target, *wave, key)),
             }
         }
     }
+    if jobs.is_empty() {
+        return Ok(fields);
+    }
+    let clang = tools::clang()?;
+    println!("AMD's by {clang}: {} results", jobs.len());
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -55,7 +53,8 @@ pub(super) fn fields(
             scope.spawn(|| {
                 while let Some((variant, target, wave, key)) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let cell = compile(root, clang, folder, variant, target, *wave).unwrap_or_else(Cell::bad);
+                    let cell =
+                        compile(root, &clang, folder, variant, target, *wave).unwrap_or_else(Cell::bad);
                     if let Ok(mut done) = done.lock() {
                         done.push((variant.name.clone(), *target, key, cell));
                     }
@@ -64,7 +63,7 @@ pub(super) fn fields(
         }
     });
     for (name, target, key, cell) in done.into_inner().map_err(|e| e.to_string())? {
-        kept.put_cell(key, &cell);
+        record.put_cell(key, &cell);
         fields.push((name, target, cell));
     }
     Ok(fields)

@@ -2,7 +2,7 @@
 
 use super::allow;
 use super::cell::Cell;
-use super::kept::Kept;
+use super::record::Record;
 use super::runner::{Ran, Runner};
 use super::{Field, Variant};
 
@@ -20,9 +20,9 @@ const MOST_ITEMS_OF_THE_LAST: u64 = 32 * 1024;
 pub(super) fn fields(
     runner: &Runner<'_>,
     variants: &[Variant],
-    kept: &mut Kept,
+    record: &mut Record,
 ) -> Result<Vec<Field>, String> {
-    let all = runner.cases_on_pocl(kept)?;
+    let all = runner.cases_on_pocl()?;
     let failed: Vec<_> = all.iter().filter(|r| r.outcome == "failed").collect();
     if !failed.is_empty() {
         let lines = failed.iter().map(|r| format!("{}: {}: {}", r.operation, r.case, r.why));
@@ -35,7 +35,7 @@ pub(super) fn fields(
     let unsupported = all.iter().filter(|r| r.outcome == "unsupported").count();
     println!("{} cases on PoCL, {unsupported} of them not supported there", all.len());
 
-    let (simulated, findings) = runner.cases_on_simulator(&choose(variants, &all), variants, kept)?;
+    let (simulated, findings) = runner.cases_on_simulator(&choose(variants, &all), variants, record)?;
     println!("{} cases under the simulator", simulated.len());
     if let Some(stray) = findings.iter().find(|f| variants.iter().all(|v| !v.entries.contains(&f.entry))) {
         return Err(format!("the simulator says of {}: {}", stray.entry, stray.text));

@@ -3,21 +3,22 @@
 //! Each kernel text, with each element type, runs in the operations' worked examples on PoCL; runs clean under a simulator
 //! that looks for races and for values nobody wrote; and compiles for the cards the service is built for, without
 //! spilling registers. The result is one table. A kernel without a row, or an empty field, is a failure as much as a
-//! wrong one. What was proven is kept under `target/gpu-proof/` until a text, a compiler or the runner changes.
+//! wrong one. What was proven is recorded in the repository, and holds until a text or a pinned compiler changes.
 
 mod allow;
 mod amd;
 mod cases;
 mod cell;
-mod kept;
 mod nvidia;
+mod record;
 mod runner;
-mod tools;
+pub(crate) mod tools;
 
 use crate::step::{cargo_with, output, shown};
 use crate::{env, tree};
 use cell::{Cell, Table};
-use kept::Kept;
+use record::Record;
+pub(crate) use record::Trust;
 use runner::Runner;
 use serde_json::Value;
 use std::fs;
@@ -38,38 +39,37 @@ struct Variant {
 }
 
 /// Proves everything and prints the table.
-pub(crate) fn run(root: &Path) -> Result<(), String> {
+pub(crate) fn run(root: &Path, trust: Trust) -> Result<(), String> {
     tools::pocl()?;
-    let simulator = tools::simulator()?;
-    let clang = tools::clang()?;
     env::peers(root)?;
 
     // With the workspace's features, so that nothing is compiled twice.
     shown(cargo_with("build --release --workspace --example proof").current_dir(root))?;
     let program = tree::target(root).join("release/examples/proof");
-    let bytes = fs::read(&program).map_err(|e| format!("{}: {e}", program.display()))?;
     let variants = variants(&output(Command::new(&program).arg("texts"))?)?;
     println!("{} kernels, with their element types", variants.len());
 
     let folder = tree::target(root).join("gpu-proof");
-    let mut kept = Kept::open(&folder)?;
-    let runner = Runner { program, simulator, folder: &folder, hash: kept::key(&[&bytes]) };
+    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut record = Record::open(root, trust)?;
+    let runner = Runner { program, folder: &folder };
     let columns = [cases::POCL, cases::RACES].into_iter().chain(nvidia::columns()).chain(amd::columns());
     let mut table = Table::new(variants.iter().map(|v| v.name.clone()), columns.collect());
-    let mut fields = nvidia::fields(root, &variants, &mut kept)?;
-    fields.extend(amd::fields(root, &clang, &folder, &variants, &mut kept)?);
-    kept.save()?;
-    fields.extend(cases::fields(&runner, &variants, &mut kept)?);
+    let mut fields = nvidia::fields(root, &variants, &mut record)?;
+    fields.extend(amd::fields(root, &folder, &variants, &mut record)?);
+    record.save()?;
+    fields.extend(cases::fields(&runner, &variants, &mut record)?);
     for (kernel, column, cell) in fields {
         table.put(&kernel, column, cell);
     }
-    let mutants = runner.mutants(&variants, &mut kept)?;
-    let hits = kept.close()?;
+    let mutants = runner.mutants(&variants, &mut record)?;
+    let (believed, proven) = (record.believed, record.proven);
+    record.close()?;
 
     println!("\n{}", table.shown());
     println!(
-        "PoCL and races: worked examples that start the kernel. Cards: registers of its largest entry, by {}.",
-        { format!("NVRTC {} and {clang}", env::pin("nvidia-cuda-nvrtc").unwrap_or_default()) }
+        "PoCL and races: worked examples that start the kernel. Cards: registers of its largest entry, by NVRTC {} and clang.",
+        env::pin("nvidia-cuda-nvrtc").unwrap_or_default()
     );
     for (kernel, reason) in allow::UNRACED.iter().filter(|(k, _)| variants.iter().any(|v| v.name == *k)) {
         println!("* {kernel} is not, or not all, seen by the simulator: {reason}");
@@ -78,7 +78,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     for a in allow::ALLOWED {
         println!("{} may spill {} on {}: {}", a.kernel, a.at_most, a.target, a.reason);
     }
-    println!("{hits} results were kept from before");
+    println!("{proven} results were proven now, {believed} are as recorded");
     let faults = table.faults();
     if faults.is_empty() { Ok(()) } else { Err(format!("{} faults:\n{}", faults.len(), faults.join("\n"))) }
 }

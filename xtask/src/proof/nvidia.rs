@@ -1,7 +1,7 @@
 //! Machine code for NVIDIA's cards, and PTX for the oldest, by NVRTC.
 
 use super::cell::{Cell, Entry};
-use super::kept::{self, Kept};
+use super::record::{self, Prover, Record};
 use super::{Field, Variant};
 use crate::env;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) fn columns() -> impl Iterator<Item = &'static str> {
 }
 
 /// Proves every variant for every target.
-pub(super) fn fields(root: &Path, variants: &[Variant], kept: &mut Kept) -> Result<Vec<Field>, String> {
+pub(super) fn fields(root: &Path, variants: &[Variant], record: &mut Record) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     for (major, package, targets) in COMPILERS {
         let pin = env::pin(package).ok_or_else(|| format!("peers.txt has no {package}"))?;
@@ -31,13 +31,11 @@ pub(super) fn fields(root: &Path, variants: &[Variant], kept: &mut Kept) -> Resu
         for variant in variants {
             for target in *targets {
                 let options = options(target);
-                let key = kept::key(&[
-                    b"nvrtc",
-                    pin.as_bytes(),
-                    options.join(" ").as_bytes(),
-                    variant.cuda.as_bytes(),
-                ]);
-                if let Some(cell) = kept.cell(&key) {
+                let what = format!("{} {target}", variant.name);
+                let joined = options.join(" ");
+                let parts = [pin.as_bytes(), joined.as_bytes(), variant.cuda.as_bytes()];
+                let key = record::key(&what, &parts);
+                if let Some(cell) = record.cell(Prover::Nvidia, &key) {
                     fields.push((variant.name.clone(), *target, cell));
                 } else {
                     jobs.push(json!({ "id": format!("{}.cu", variant.name), "text": variant.cuda, "options": options }));
@@ -54,7 +52,7 @@ pub(super) fn fields(root: &Path, variants: &[Variant], kept: &mut Kept) -> Resu
         }
         for ((variant, target, key), result) in asked.into_iter().zip(&results) {
             let cell = cell(variant, target, result);
-            kept.put_cell(&key, &cell);
+            record.put_cell(&key, &cell);
             fields.push((variant.name.clone(), target, cell));
         }
     }

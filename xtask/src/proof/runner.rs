@@ -2,7 +2,8 @@
 //! for values that nobody wrote.
 
 use super::Variant;
-use super::kept::{self, Kept};
+use super::record::{self, Prover, Record};
+use super::tools;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,12 +28,8 @@ const MUTANT_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Runner<'a> {
     /// The built example `proof`.
     pub(super) program: PathBuf,
-    /// The simulator's own OpenCL library.
-    pub(super) simulator: PathBuf,
     /// For lists and logs.
     pub(super) folder: &'a Path,
-    /// Of the runner's bytes: a result holds as long as the program is the same.
-    pub(super) hash: String,
 }
 
 /// What became of a case.
@@ -98,11 +95,7 @@ fn findings(log: &str) -> Vec<Finding> {
 
 impl Runner<'_> {
     /// Every case on PoCL.
-    pub(super) fn cases_on_pocl(&self, kept: &mut Kept) -> Result<Vec<Ran>, String> {
-        let key = kept::key(&[b"pocl", self.hash.as_bytes()]);
-        if let Some(ran) = kept.get(&key).as_ref().and_then(read) {
-            return Ok(ran);
-        }
+    pub(super) fn cases_on_pocl(&self) -> Result<Vec<Ran>, String> {
         let mut command = Command::new(&self.program);
         command.args(["cases", POCL_DEVICE]);
         let out = self.folder.join("pocl.jsonl");
@@ -112,12 +105,7 @@ impl Runner<'_> {
             let last = lines.last().map(|l| format!(" after {} {}", l["operation"], l["case"]));
             return Err(format!("the cases on PoCL ended with {code:?}{}", last.unwrap_or_default()));
         }
-        let value = Value::Array(lines);
-        let ran = read(&value).ok_or("the runner's lines cannot be read")?;
-        if ran.iter().all(|r| r.outcome != "failed") {
-            kept.put(&key, value);
-        }
-        Ok(ran)
+        read(&Value::Array(lines)).ok_or("the runner's lines cannot be read".into())
     }
 
     /// These cases under the simulator, and what it found. A case is run again when a text that it starts has changed,
@@ -126,23 +114,30 @@ impl Runner<'_> {
         &self,
         chosen: &[&Ran],
         variants: &[Variant],
-        kept: &mut Kept,
+        record: &mut Record,
     ) -> Result<(Vec<Ran>, Vec<Finding>), String> {
         let keys: Vec<String> = chosen.iter().map(|r| race_key(r, variants)).collect();
         let (mut all, mut due) = (Vec::new(), Vec::new());
         for (ran, key) in chosen.iter().zip(&keys) {
-            match kept.get(key) {
+            match record.get(Prover::Simulator, key) {
                 Some(_) => all.push((*ran).clone()),
                 None => due.push(*ran),
             }
         }
+        if due.is_empty() {
+            return Ok((all, Vec::new()));
+        }
+        let simulator = tools::simulator()?;
         // A simulated device uses one core for each group, and small cases have one: so several devices.
         let parts = std::thread::available_parallelism().map_or(2, usize::from).min(due.len());
         let ended: Vec<Result<Part, String>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..parts)
                 .map(|n| {
                     let part: Vec<_> = due.iter().skip(n).step_by(parts).copied().collect();
-                    scope.spawn(move || self.part_on_simulator(n, &part))
+                    {
+                        let simulator = &simulator;
+                        scope.spawn(move || self.part_on_simulator(simulator, n, &part))
+                    }
                 })
                 .collect();
             threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a part panicked".into()))).collect()
@@ -154,7 +149,7 @@ impl Runner<'_> {
                 let passed = part.found.is_empty() && ran.outcome == "passed";
                 let at = chosen.iter().position(|c| (&c.operation, c.number) == (&ran.operation, ran.number));
                 if let (true, Some(at)) = (passed, at) {
-                    kept.put(&keys[at], json!("no finding"));
+                    record.put(&keys[at], json!("no finding"));
                 }
             }
             all.extend(part.ran);
@@ -164,18 +159,18 @@ impl Runner<'_> {
         match broken {
             // A finding can end the simulator, and says more than its end.
             Some(why) if found.is_empty() => {
-                kept.save()?;
+                record.save()?;
                 Err(why)
             }
             _ => Ok((all, found)),
         }
     }
 
-    fn part_on_simulator(&self, part: usize, chosen: &[&Ran]) -> Result<Part, String> {
+    fn part_on_simulator(&self, simulator: &Path, part: usize, chosen: &[&Ran]) -> Result<Part, String> {
         let path = self.folder.join(format!("races-{part}.txt"));
         let list: String = chosen.iter().map(|r| format!("{}\t{}\n", r.operation, r.number)).collect();
         fs::write(&path, list).map_err(|e| format!("{}: {e}", path.display()))?;
-        let (mut command, log) = self.simulated(&format!("races-{part}.log"), BOTH_CHECKS);
+        let (mut command, log) = self.simulated(simulator, &format!("races-{part}.log"), BOTH_CHECKS);
         command.args(["cases", SIMULATOR]).arg(&path);
         let out = self.folder.join(format!("races-{part}.jsonl"));
         let code = timed(&mut command, &out, RACES_LIMIT)?;
@@ -191,17 +186,18 @@ impl Runner<'_> {
 
     /// That the simulator sees a missing barrier: it must report a race for each barrier of the matrix product that is
     /// left out. Returns how many there are.
-    pub(super) fn mutants(&self, variants: &[Variant], kept: &mut Kept) -> Result<usize, String> {
+    pub(super) fn mutants(&self, variants: &[Variant], record: &mut Record) -> Result<usize, String> {
         let product =
             variants.iter().find(|v| v.name == "gemm_tiled_f32").ok_or("there is no matrix product")?;
-        let key = kept::key(&[b"mutants", product.opencl.as_bytes()]);
-        if let Some(n) = kept.get(&key).and_then(|v| v.as_u64()) {
+        let key = record::key("mutants of gemm_tiled_f32", &[product.opencl.as_bytes()]);
+        if let Some(n) = record.get(Prover::Simulator, &key).and_then(|v| v.as_u64()) {
             return Ok(n as usize);
         }
+        let simulator = tools::simulator()?;
         let mut caught = 0;
         loop {
             // Races alone: what a missing barrier leaves unwritten would be reported first, and it is races that must show.
-            let (mut command, log) = self.simulated("mutant.log", RACES_ONLY);
+            let (mut command, log) = self.simulated(&simulator, "mutant.log", RACES_ONLY);
             command.args(["mutant", SIMULATOR]).arg(caught.to_string());
             match timed(&mut command, &self.folder.join("mutant.out"), MUTANT_LIMIT)? {
                 Some(3) => break,
@@ -221,17 +217,17 @@ impl Runner<'_> {
         if caught < 2 {
             return Err(format!("the matrix product has {caught} barriers, it needs two"));
         }
-        kept.put(&key, json!(caught));
+        record.put(&key, json!(caught));
         Ok(caught)
     }
 
     /// The runner under the simulator, and the file of its findings, which is empty.
-    fn simulated(&self, log: &str, checks: &[&str]) -> (Command, PathBuf) {
+    fn simulated(&self, simulator: &Path, log: &str, checks: &[&str]) -> (Command, PathBuf) {
         let log = self.folder.join(log);
         let _ = fs::remove_file(&log);
         let mut command = Command::new("oclgrind");
         command.args(checks).args(["--max-errors", "100", "--log"]).arg(&log).arg(&self.program);
-        command.env("OPENCL_DYLIB_PATH", &self.simulator);
+        command.env("OPENCL_DYLIB_PATH", simulator);
         (command, log)
     }
 }
@@ -251,12 +247,13 @@ fn kernel_of(start: &str) -> &str {
 
 /// What the result of a case under the simulator depends on.
 fn race_key(ran: &Ran, variants: &[Variant]) -> String {
-    let mut parts = vec!["races".to_owned(), ran.operation.clone(), ran.number.to_string()];
+    let mut parts = Vec::new();
     for (start, items) in &ran.starts {
         parts.push(format!("{start} {items}"));
         parts.extend(variants.iter().filter(|v| v.name == kernel_of(start)).map(|v| v.opencl.clone()));
     }
-    kept::key(&parts.iter().map(String::as_bytes).collect::<Vec<_>>())
+    let what = format!("{} {} races", ran.operation, ran.number);
+    record::key(&what, &parts.iter().map(String::as_bytes).collect::<Vec<_>>())
 }
 
 fn read(lines: &Value) -> Option<Vec<Ran>> {

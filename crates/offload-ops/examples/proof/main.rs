@@ -10,7 +10,8 @@
 mod recorder;
 
 use offload_core::device::{
-    At, Backend, Descriptor, DeviceError, Gemm, Gpu, KernelSource, KernelText, LanePriority, Residents,
+    At, Backend, Descriptor, Device, DeviceError, Gemm, Gpu, KernelSource, KernelText, LanePriority,
+    Residents,
 };
 use offload_core::{Context, DeviceNeed, Failure, Registered, TenantId};
 use offload_devices::discover::Options;
@@ -19,6 +20,7 @@ use recorder::Recorder;
 use serde_json::json;
 use std::collections::HashSet;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -65,15 +67,15 @@ fn texts() -> serde_json::Value {
     variants.collect()
 }
 
-/// A recorded lane of the first device whose description has `word`.
-fn lane(word: &str) -> Result<(Recorder, Descriptor), String> {
+/// The first device whose description has `word`, and a recorded lane of it.
+fn lane(word: &str) -> Result<(Arc<dyn Device>, Recorder), String> {
     let options = Options { allow_cpu_opencl: true, ..Options::default() };
     let list = opencl::list(&options)?;
     let is_it = |d: &Descriptor| d.name.contains(word) || d.software.iter().any(|s| s.contains(word));
     let found = list.iter().find(|d| is_it(d)).ok_or_else(|| format!("no OpenCL device is {word}"))?;
     let device = opencl::open(found.id, &options).map_err(|e| e.to_string())?;
     let lane = device.open_lane(LanePriority::Normal).map_err(|e| e.to_string())?;
-    Ok((Recorder::new(lane), found.clone()))
+    Ok((device, Recorder::new(lane)))
 }
 
 fn cases(word: &str, list: Option<&str>) -> Result<(), String> {
@@ -82,7 +84,7 @@ fn cases(word: &str, list: Option<&str>) -> Result<(), String> {
         Some(path) => Some(std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?),
     };
     let chosen: Option<HashSet<&str>> = chosen.as_ref().map(|text| text.lines().collect());
-    let (mut lane, descriptor) = lane(word)?;
+    let (device, mut lane) = lane(word)?;
     for r in offload_ops::registry().iter() {
         for (number, case) in r.operation.cases().into_iter().enumerate() {
             if chosen.as_ref().is_some_and(|c| !c.contains(format!("{}\t{number}", r.full_name).as_str())) {
@@ -90,8 +92,10 @@ fn cases(word: &str, list: Option<&str>) -> Result<(), String> {
             }
             let Ok(plan) = r.operation.plan(case.inputs.specs()) else { continue };
             let DeviceNeed::Bytes(bytes) = plan.device else { continue };
-            let result = run(r, &case, bytes, &mut lane, &descriptor);
+            let result = run(r, &case, bytes, &mut lane, device.descriptor());
+            let left = device.health().map_err(|e| e.to_string())?.memory_used_bytes;
             let (outcome, why) = match &result {
+                _ if left > 0 => ("failed", format!("it leaves {left} bytes of the device taken")),
                 Err(Failure::Fault(DeviceError::Unsupported(why))) => ("unsupported", why.clone()),
                 result => match case.check(result) {
                     Ok(()) => ("passed", String::new()),
@@ -134,7 +138,7 @@ fn mutant(word: &str, n: usize) -> Result<ExitCode, String> {
     let texts = all_texts();
     let text = texts.iter().find(|t| t.name == "gemm_tiled").ok_or("there is no text gemm_tiled")?;
     let Some(changed) = without_barrier(text, n) else { return Ok(ExitCode::from(3)) };
-    let (mut lane, _) = lane(word)?;
+    let (_device, mut lane) = lane(word)?;
     lane.replace(text, changed);
     product(&mut lane).map_err(|e| e.to_string())?;
     Ok(ExitCode::SUCCESS)
