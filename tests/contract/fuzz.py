@@ -18,7 +18,7 @@ import promises
 from service import Service
 from tally import Tally
 
-EXAMPLES = "30"
+EXAMPLES = "20"
 SECONDS = 600
 HERE = Path(__file__).resolve().parent
 
