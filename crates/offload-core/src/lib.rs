@@ -14,6 +14,7 @@ mod operation;
 mod operations;
 mod plan;
 mod registry;
+pub mod stack;
 mod tenant;
 
 pub use case::{Case, Expect, Property, Tolerance, close};

@@ -60,6 +60,12 @@ pub trait Operation: Send + Sync + 'static {
         &[]
     }
 
+    /// Whether every tensor of the inputs may have one more leading dimension, over which the jobs are independent, and
+    /// every output then has it too: so equal small jobs can be one ([`stack`](crate::stack)).
+    fn stacks() -> bool {
+        false
+    }
+
     /// Worked examples with expectations from an independent source. The first is the documentation's example.
     fn cases() -> Vec<Case>;
 }
@@ -99,6 +105,8 @@ pub trait AnyOperation: Send + Sync + 'static {
     fn gpu(&self, inputs: Record<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure>;
     /// The kernel texts of its device path.
     fn kernels(&self) -> &'static [&'static KernelText];
+    /// Whether jobs can be stacked.
+    fn stacks(&self) -> bool;
     /// Worked examples.
     fn cases(&self) -> Vec<Case>;
 }
@@ -121,6 +129,9 @@ impl<O: Operation> AnyOperation for O {
     }
     fn kernels(&self) -> &'static [&'static KernelText] {
         O::kernels()
+    }
+    fn stacks(&self) -> bool {
+        O::stacks()
     }
     fn cases(&self) -> Vec<Case> {
         O::cases()

@@ -15,6 +15,8 @@ pub struct Registered {
     pub workload_type: String,
     /// The scope it needs (`gpu:matrix`).
     pub scope: String,
+    /// Whether jobs can be stacked.
+    pub stacks: bool,
     /// The operation.
     pub operation: &'static dyn AnyOperation,
 }
@@ -43,6 +45,7 @@ impl Registry {
                     workload_type: format!("{}_{}", about.family, about.name),
                     scope: format!("gpu:{}", about.family),
                     schema: operation.schema(),
+                    stacks: operation.stacks(),
                     about,
                     operation,
                 }))

@@ -1,7 +1,7 @@
 //! Every operation's worked examples on every executor, and rules that every operation keeps.
 
 use offload_api::{ENVELOPE_WORDS, Kind, nearest};
-use offload_core::device::{Device, DeviceError, DeviceHost, DeviceJob, InProcess, LanePriority};
+use offload_core::device::{Device, DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, LanePriority};
 use offload_core::{Context, DeviceNeed, Failure, Registered, TenantId};
 use offload_devices::test_device::{Faults, TestDevice};
 use std::sync::Arc;
@@ -44,6 +44,7 @@ fn every_case_with_a_device_path_holds_on_the_test_device() {
                 tenant: TenantId::new("t"),
                 reserved_bytes: bytes,
                 context: Context::default(),
+                isolation: Isolation::Shared,
             });
             let result = report.result;
             if matches!(result, Err(Failure::Fault(DeviceError::Unsupported(_)))) {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use offload_api::{Record, Tensor, Value};
-use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
+use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Cancel, Context, DeviceNeed, Failure, Progress, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
@@ -44,7 +44,14 @@ fn on(
         panic!("{} has no device path for this", op.full_name)
     };
     let tenant = TenantId::new("t");
-    let job = DeviceJob { operation: op, inputs: inputs.clone(), tenant, reserved_bytes, context };
+    let job = DeviceJob {
+        operation: op,
+        inputs: inputs.clone(),
+        tenant,
+        reserved_bytes,
+        context,
+        isolation: Isolation::Shared,
+    };
     match lane.run(job).result {
         Err(Failure::Fault(DeviceError::Unsupported(_))) => None,
         result => Some(result),

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use offload_api::{Record, Tensor, Value};
-use offload_core::device::{DeviceHost, DeviceJob, InProcess, LanePriority};
+use offload_core::device::{DeviceHost, DeviceJob, InProcess, Isolation, LanePriority};
 use offload_core::{Context, DeviceNeed, Failure, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
@@ -44,6 +44,7 @@ fn on_both(
             tenant: TenantId::new("t"),
             reserved_bytes,
             context: Context::default(),
+            isolation: Isolation::Shared,
         };
         let report = host.open(LanePriority::Normal).unwrap().run(job);
         check(report.result, operation.operation.cpu(inputs.clone(), &Context::default()));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use offload_api::{Element, Matches, Record, Tensor, Value};
-use offload_core::device::{DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
+use offload_core::device::{DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Context, DeviceNeed, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
@@ -121,6 +121,7 @@ fn agree(device: &mut Device, inputs: &Record<Tensor>, about: &str) {
         tenant: TenantId::new("t"),
         reserved_bytes,
         context: Context::default(),
+        isolation: Isolation::Shared,
     });
     let got = report.result.unwrap_or_else(|e| panic!("{}: {about}: {e}", device.name));
     let ((rows, scores), (want_rows, want)) = (matches(&got), matches(&cpu));

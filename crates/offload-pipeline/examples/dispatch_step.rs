@@ -69,8 +69,8 @@ fn main() {
     let per_job = (resident_bytes() - before) / QUEUED;
     for id in 0..10 {
         let executor = if id < 6 { Executor::Cpu } else { Executor::Device((id - 6) / 2) };
-        let depth = if id < 6 { 1 } else { 2 };
-        let spec = Lane { executor, realtime_only: id % 6 == 5, depth };
+        let (depth, most) = if id < 6 { (1, 1) } else { (2, 32) };
+        let spec = Lane { executor, realtime_only: id % 6 == 5, depth, most };
         dispatcher.step(now, Event::AddLane { lane: LaneId(id), spec }, &mut out);
     }
 

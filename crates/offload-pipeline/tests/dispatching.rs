@@ -8,7 +8,7 @@ use offload_pipeline::dispatch::*;
 use offload_pipeline::place::{Ledger, Places, Strategy};
 use std::sync::Arc;
 
-const GENERAL: Lane = Lane { executor: Executor::Cpu, realtime_only: false, depth: 1 };
+const GENERAL: Lane = Lane { executor: Executor::Cpu, realtime_only: false, depth: 1, most: 1 };
 
 struct Bench {
     d: Dispatcher<Places>,
@@ -223,7 +223,7 @@ fn an_aborted_job_keeps_its_reservation_and_gives_up_its_key() {
 #[test]
 fn a_fault_goes_elsewhere_and_a_third_is_the_last() {
     let mut b = Bench::new(1);
-    let device = Lane { executor: Executor::Device(0), realtime_only: false, depth: 2 };
+    let device = Lane { executor: Executor::Device(0), realtime_only: false, depth: 2, most: 2 };
     b.step(Event::AddLane { lane: LaneId(9), spec: device });
     let mut wish = b.wish("a", Priority::Low);
     wish.demand.device_bytes = Some(5);
@@ -244,7 +244,7 @@ fn a_fault_goes_elsewhere_and_a_third_is_the_last() {
 #[test]
 fn who_named_a_device_is_refused_when_it_goes() {
     let mut b = Bench::new(1);
-    let device = Lane { executor: Executor::Device(0), realtime_only: false, depth: 1 };
+    let device = Lane { executor: Executor::Device(0), realtime_only: false, depth: 1, most: 1 };
     b.step(Event::AddLane { lane: LaneId(9), spec: device });
     let mut wish = b.wish("a", Priority::Low);
     wish.demand.device_bytes = Some(5);

@@ -1,11 +1,12 @@
-//! The devices of a running service: found by a probe, each run in a worker process of its own.
+//! The devices of a running service: found by a probe, each run in a worker process of its own, and
+//! in further ones for tenants that share none.
 
 use crate::config::{Config, Devices as Settings};
 use crate::service::StartError;
 use offload_core::Registry;
 use offload_core::device::{Backend, Descriptor};
 use offload_devices::discover::{Absent, Found, FoundDevice, Options};
-use offload_devices::worker::{self, Launch, Probe, ServeOptions, WorkerHost, WorkerSettings};
+use offload_devices::worker::{self, IsolatingHost, Launch, Probe, ServeOptions, WorkerSettings};
 use offload_pipeline::engine::Pipeline;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -124,13 +125,23 @@ fn take_in(
     launch: &Launch,
     pipeline: &Weak<Pipeline>,
 ) {
-    let FoundDevice { selector, descriptor } = device;
+    let FoundDevice { selector, mut descriptor } = device;
     tracing::info!(device = descriptor.id, selector, name = descriptor.name, "a device was found");
     let positive = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
-    let worker = WorkerSettings {
+    let each = settings.isolated_bytes(descriptor.memory_bytes).unwrap_or(0);
+    let isolated = each * u64::from(settings.isolated_workers);
+    let with = |memory_bytes: u64| Options {
+        memory_bytes: if isolated > 0 { Some(memory_bytes) } else { options.memory_bytes },
+        test_memory_bytes: if isolated > 0 { memory_bytes } else { options.test_memory_bytes },
+        ..options.clone()
+    };
+    let own = with(each);
+    descriptor.memory_bytes -= isolated;
+    let shared = with(descriptor.memory_bytes);
+    let worker = |open: Options| WorkerSettings {
         launch: launch.clone(),
         options: ServeOptions {
-            open: options.clone(),
+            open,
             resident_percent: settings.resident_percent,
             keep_bytes: usize::try_from(settings.staging_keep_bytes).unwrap_or(usize::MAX),
         },
@@ -140,7 +151,8 @@ fn take_in(
         answer_timeout: ANSWER_TIMEOUT,
     };
     let name = format!("device-{}-start", descriptor.id);
-    let host = Arc::new(WorkerHost::new(selector, descriptor, worker));
+    let places = settings.isolated_workers as usize;
+    let host = Arc::new(IsolatingHost::new(selector, descriptor, worker(shared), worker(own), places));
     let pipeline = Weak::clone(pipeline);
     let start = move || {
         if let Some(pipeline) = pipeline.upgrade() {

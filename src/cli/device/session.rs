@@ -3,7 +3,7 @@
 use offload_api::Record;
 use offload_core::device::{
     Descriptor, Device, DeviceError, DeviceHost, DeviceJob, DeviceLane, DeviceReport, GpuTimings, InProcess,
-    JobLane, LanePriority,
+    Isolation, JobLane, LanePriority,
 };
 use offload_core::{Context, Failure, Registered, TenantId};
 use offload_devices::discover::{Options, open};
@@ -82,7 +82,8 @@ impl Session {
         context: Context,
     ) -> DeviceReport {
         let tenant = TenantId::new("check");
-        let job = DeviceJob { operation, inputs, tenant, reserved_bytes, context };
+        let job =
+            DeviceJob { operation, inputs, tenant, reserved_bytes, context, isolation: Isolation::Shared };
         // A lane in which a job panicked is given up; `recover` opens another.
         caught(|| self.lane.run(job)).unwrap_or_else(|why| DeviceReport {
             result: Err(DeviceError::Lost(format!("panicked: {why}")).into()),

@@ -3,7 +3,7 @@
 use crate::service::BINARY;
 use offload_api::{Tensor, Value};
 use offload_core::device::{
-    Descriptor, DeviceError, DeviceHost, DeviceJob, InProcess, JobLane, LanePriority,
+    Descriptor, DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority,
 };
 use offload_core::{Context, DeviceNeed, Failure, Registered, TenantId};
 use offload_devices::discover::{Options, list, open};
@@ -43,7 +43,14 @@ fn selectors() -> Vec<(String, Descriptor)> {
 
 fn job(operation: &'static Registered, inputs: offload_api::Record, reserved_bytes: u64) -> DeviceJob {
     let tenant = TenantId::new("t");
-    DeviceJob { operation, inputs, tenant, reserved_bytes, context: Context::default() }
+    DeviceJob {
+        operation,
+        inputs,
+        tenant,
+        reserved_bytes,
+        context: Context::default(),
+        isolation: Isolation::Shared,
+    }
 }
 
 #[test]

@@ -86,10 +86,15 @@ fn product(n: usize, seed: usize) -> (Json, Vec<Vec<f64>>) {
 
 /// Asks for a product and checks the answer; gives the answer without its result.
 fn multiply(service: &Service, n: usize, seed: usize, device: &str) -> Json {
+    multiply_as(service, &service.key, n, seed, device)
+}
+
+/// The same with another key.
+fn multiply_as(service: &Service, key: &str, n: usize, seed: usize, device: &str) -> Json {
     let (inputs, wanted) = product(n, seed);
     let body =
         json!({"inputs": inputs, "device": device, "cache": false, "explain": true, "timeout_ms": 60_000});
-    let mut answer = service.post("/api/v1/workloads/matrix/multiply", &body).expect(200);
+    let mut answer = service.post_as(key, "/api/v1/workloads/matrix/multiply", &body).expect(200);
     let result: Vec<Vec<f64>> = serde_json::from_value(answer["result"].take()).expect("a matrix");
     assert!(result == wanted, "a wrong product on {}", answer["device_id"]);
     answer

@@ -1,6 +1,6 @@
 //! What an operator sees and does.
 
-use super::{absent, devices, metric, multiply, statuses, until, with_test_devices, workers};
+use super::{absent, devices, metric, multiply, multiply_as, statuses, until, with_test_devices, workers};
 use crate::service::Service;
 use std::time::{Duration, Instant};
 
@@ -100,4 +100,38 @@ fn workers_end_with_their_service_however_it_ends() {
     service.terminate();
     assert!(service.wait().success());
     until("the workers of a stopped service are gone", || second.iter().all(gone));
+}
+
+#[test]
+fn a_tenant_that_shares_no_process_has_a_worker_of_its_own_or_the_cpu() {
+    let service = with_test_devices(1, &[("DEVICES__ISOLATED_WORKERS", "1"), ("DEVICES__ISOLATED_PERCENT", "20")]);
+    // What the tenants' own workers have is not everybody's.
+    let listed = devices(&service);
+    assert_eq!(listed[0]["memory_total_bytes"], 268_435_456 - 268_435_456 / 100 * 20);
+    let quota = serde_json::json!({"isolation": "process"});
+    let keys = ["one", "two"].map(|tenant| service.tenant(tenant, quota.clone(), &["gpu:matrix"]).1);
+    let shared = workers(&service);
+    assert_eq!(shared.len(), 1);
+    assert_eq!(multiply_as(&service, &keys[0], 100, 1, "gpu")["device_id"], 0);
+    let own: Vec<u32> = workers(&service).into_iter().filter(|pid| !shared.contains(pid)).collect();
+    assert_eq!(own.len(), 1);
+    // It dies: the tenant's next job has another, the device is none the worse.
+    super::kill(own[0]);
+    until("the tenant's own worker is another", || {
+        multiply_as(&service, &keys[0], 100, 2, "auto");
+        workers(&service).iter().any(|pid| !shared.contains(pid) && *pid != own[0])
+    });
+    assert_eq!(multiply(&service, 100, 3, "gpu")["device_id"], 0);
+    assert!(workers(&service).contains(&shared[0]));
+    assert_eq!((statuses(&service), devices(&service)[0]["restarts"].clone()), (vec!["up".to_owned()], 0.into()));
+    // The place goes from the first to the second.
+    assert_eq!(multiply_as(&service, &keys[1], 100, 4, "gpu")["device_id"], 0);
+    until("there is one worker beside the shared one", || workers(&service).len() == 2);
+    // Where there are no places, the processor it is, and the answer says so.
+    let service = with_test_devices(1, &[]);
+    let (_, key) = service.tenant("one", quota, &["gpu:matrix"]);
+    let answer = multiply_as(&service, &key, 100, 5, "auto");
+    assert!(answer["device_id"].is_null(), "{answer}");
+    super::tells(&answer);
+    assert_eq!(workers(&service).len(), 1);
 }

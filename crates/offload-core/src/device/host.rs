@@ -3,7 +3,19 @@
 use super::{Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents};
 use crate::{Context, Failure, Registered, TenantId};
 use offload_api::{Record, ResidentKey, Tensor};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+/// With whom a job shares the process that runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// With every tenant that asks for nothing else.
+    #[default]
+    Shared,
+    /// With jobs of its own tenant alone.
+    Process,
+}
 
 /// A job for a device: no driver pointer in it, so that the other side can be another process.
 pub struct DeviceJob {
@@ -17,6 +29,8 @@ pub struct DeviceJob {
     pub reserved_bytes: u64,
     /// Whether to stop, and how far it is.
     pub context: Context,
+    /// With whom it shares a process. A device whose jobs run in the service's own process does not look at it.
+    pub isolation: Isolation,
 }
 
 /// What became of a job.

@@ -11,7 +11,7 @@ mod resident;
 mod scrub;
 
 pub use gpu::{Buffer, Gpu, GpuTimings};
-pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, JobLane};
+pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, Isolation, JobLane};
 pub use kernel::{
     Argument, Entry, Groups, IntoArgument, KernelElement, KernelSource, KernelText, Launch, ModuleId, start,
 };

@@ -253,35 +253,21 @@ impl Source for Copied<'_> {
     }
 
     fn bytes(&self, at: usize, len: usize) -> Option<Vec<u8>> {
-        // Checked before memory is taken for it.
-        self.holds(at, len as u64)?;
-        let mut bytes = vec![0; len];
-        self.copy(at, &mut bytes)?;
-        Some(bytes)
+        self.copy(at, len)
     }
 }
 
 impl Copied<'_> {
-    fn holds(&self, at: usize, len: u64) -> Option<()> {
-        let room = self.0.map_or(0, Region::len) as u64;
-        ((at as u64).saturating_add(len) <= room).then_some(())
-    }
-
-    fn copy(&self, at: usize, to: &mut [u8]) -> Option<()> {
+    fn copy<T: Element>(&self, at: usize, len: usize) -> Option<Vec<T>> {
         match self.0 {
-            Some(region) => region.read(at, to),
-            None => to.is_empty().then_some(()),
+            _ if len == 0 => Some(Vec::new()),
+            Some(region) => region.read(at, len),
+            None => None,
         }
     }
 
     fn elements<T: Element>(&self, spec: &TensorSpec, at: usize) -> Option<Data> {
-        if spec.bytes() > 0 {
-            self.holds(at, spec.bytes())?;
-        }
-        let mut elements = vec![T::zeroed(); spec.elements() as usize];
-        if !elements.is_empty() {
-            self.copy(at, bytemuck::cast_slice_mut(&mut elements))?;
-        }
-        Some(T::wrap(elements.into()))
+        let len = usize::try_from(spec.elements()).ok()?;
+        Some(T::wrap(self.copy::<T>(at, len)?.into()))
     }
 }

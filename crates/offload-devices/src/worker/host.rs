@@ -56,6 +56,13 @@ impl WorkerHost {
         current.as_ref().filter(|p| !p.is_dead()).map(Arc::clone)
     }
 
+    /// Ends the worker; the next use starts another.
+    pub(super) fn end(&self, why: &str) {
+        if let Some(process) = self.live() {
+            process.kill(why);
+        }
+    }
+
     /// The worker, started where there is none.
     fn start(&self) -> Result<Arc<Process>, DeviceError> {
         // Held while it starts, so that it is started once.
@@ -107,8 +114,6 @@ impl DeviceHost for WorkerHost {
 
 impl Drop for WorkerHost {
     fn drop(&mut self) {
-        if let Some(process) = self.live() {
-            process.kill("the service no longer uses the device");
-        }
+        self.end("the service no longer uses the device");
     }
 }

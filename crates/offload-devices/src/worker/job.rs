@@ -6,7 +6,9 @@ use super::protocol::{ToService, ToWorker};
 use super::region::Region;
 use super::staging::Staging;
 use offload_api::{Record, ResidentKey, Tensor, TensorSpec};
-use offload_core::device::{Device, DeviceError, DeviceJob, DeviceReport, GpuTimings, InProcess, JobLane};
+use offload_core::device::{
+    Device, DeviceError, DeviceJob, DeviceReport, GpuTimings, InProcess, Isolation, JobLane,
+};
 use offload_core::{Context, Failure, Registry, TenantId};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,7 +101,14 @@ impl JobServer {
         let inputs = unpack(inputs, operation, &source)?;
         let (lane, context) = (self.lane.as_mut(), self.context.clone());
         let run = || match context.check() {
-            Ok(()) => lane.run(DeviceJob { operation, inputs, tenant, reserved_bytes, context }),
+            Ok(()) => lane.run(DeviceJob {
+                operation,
+                inputs,
+                tenant,
+                reserved_bytes,
+                context,
+                isolation: Isolation::Shared,
+            }),
             Err(e) => DeviceReport { result: Err(e), timings: GpuTimings::default() },
         };
         Ok(catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {

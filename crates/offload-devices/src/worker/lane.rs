@@ -53,7 +53,7 @@ impl WorkerLane {
             return Err(self.process.lost("the worker is gone"));
         }
         self.header.reset();
-        let DeviceJob { operation, inputs, tenant, reserved_bytes, context } = job;
+        let DeviceJob { operation, inputs, tenant, reserved_bytes, context, .. } = job;
         let packing = Packing::of(inputs, true);
         let fresh = self
             .inputs

@@ -10,6 +10,7 @@ mod channel;
 mod encode;
 mod header;
 mod host;
+mod isolation;
 mod job;
 mod lane;
 mod probe;
@@ -25,6 +26,7 @@ mod staging;
 mod tests;
 
 pub use host::{WorkerHost, WorkerSettings};
+pub use isolation::IsolatingHost;
 pub use probe::{Probe, answer as answer_probe};
 pub use serve::{ServeOptions, serve};
 pub use spawn::Launch;

@@ -1,5 +1,6 @@
 //! Memory that two processes map: a file without a name, whose size neither can change.
 
+use bytemuck::Pod;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::io;
@@ -74,13 +75,21 @@ impl Region {
         Some(())
     }
 
-    /// Copies bytes out, whatever the other side makes of them meanwhile; `None` when they are not inside.
+    /// Copies elements out, whatever the other side makes of them meanwhile; `None` when they are not inside, and then no
+    /// memory is taken for them.
     #[must_use]
-    pub(super) fn read(&self, at: usize, bytes: &mut [u8]) -> Option<()> {
-        let from = self.place(&(at..at.checked_add(bytes.len())?))?;
-        // SAFETY: the range is inside of the mapping, and `bytes` is memory of this process alone.
-        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
-        Some(())
+    pub(super) fn read<T: Pod>(&self, at: usize, len: usize) -> Option<Vec<T>> {
+        let bytes = len.checked_mul(size_of::<T>())?;
+        let from = self.place(&(at..at.checked_add(bytes)?))?;
+        let mut elements = Vec::<T>::with_capacity(len);
+        // SAFETY: the range is inside of the mapping, the vector's memory is of this process alone and has room for it, any
+        // bytes are an element, and after the copy all of them are there. They are copied as bytes, so that the place
+        // need not be aligned.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, elements.as_mut_ptr().cast::<u8>(), bytes);
+            elements.set_len(len);
+        }
+        Some(elements)
     }
 
     /// Zeroes a range; `None` when it is not inside.

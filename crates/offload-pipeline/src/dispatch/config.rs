@@ -22,6 +22,10 @@ pub struct DispatchConfig {
     /// Microseconds in P1 after which a job is due: from then on P0 gives general lanes up every second time.
     /// A job that aged into P1 is due at once.
     pub due_us: u64,
+    /// Microseconds that the jobs of a lane may be expected to take in all, for it to be handed another beyond its depth.
+    pub short_us: f64,
+    /// Device bytes of a job that may be handed over beyond a lane's depth: it has them while it waits there.
+    pub short_bytes: u64,
     /// Microseconds from submission to answer that each class promises.
     pub sla_us: [Option<u64>; 4],
     /// Breaks one rule, for the tests of the tests.
@@ -41,6 +45,8 @@ impl Default for DispatchConfig {
             age_low_us: 60_000_000,
             age_medium_us: 120_000_000,
             due_us: 1_000_000,
+            short_us: 2_000.0,
+            short_bytes: 512 << 10,
             sla_us: [Some(10_000), Some(100_000), Some(1_000_000), None],
             sabotage: Sabotage::None,
         }

@@ -1,6 +1,6 @@
 //! The lanes: what each belongs to, whether it takes jobs, and what it has.
 
-use super::{DispatchConfig, Executor, JobId, Lane, LaneId, Sabotage, Time};
+use super::{Demand, DispatchConfig, Executor, JobId, Lane, LaneId, Sabotage, Time};
 use std::collections::BTreeSet;
 
 #[derive(Debug)]
@@ -28,8 +28,28 @@ impl Slot {
             || (self.spec.realtime_only && config.broken(Sabotage::OpenRealtime))
     }
 
+    /// Whether there is room for a job, or for a short one at least.
     pub(super) fn has_room(&self, config: &DispatchConfig) -> bool {
-        self.jobs.len() < self.spec.depth + usize::from(config.broken(Sabotage::DeepLane))
+        self.has_depth(config) || self.has_short_room(config)
+    }
+
+    /// Whether there is room for this job.
+    pub(super) fn has_room_for(&self, demand: &Demand, config: &DispatchConfig) -> bool {
+        self.has_depth(config)
+            || (demand.expected_us(self.spec.executor) < config.short_us
+                && demand.device_bytes.is_some_and(|bytes| bytes <= config.short_bytes)
+                && self.has_short_room(config))
+    }
+
+    /// Whether there is room for a job whatever it takes.
+    pub(super) fn has_depth(&self, config: &DispatchConfig) -> bool {
+        let depth = self.spec.depth + usize::from(config.broken(Sabotage::DeepLane));
+        self.jobs.len() < depth
+    }
+
+    fn has_short_room(&self, config: &DispatchConfig) -> bool {
+        let expected_us: f64 = self.jobs.iter().map(|(_, us)| us).sum();
+        self.jobs.len() < self.spec.most && expected_us < config.short_us
     }
 
     pub(super) fn backlog_us(&self, now: Time) -> f64 {

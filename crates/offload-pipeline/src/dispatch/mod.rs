@@ -4,7 +4,8 @@
 //!
 //! Rules, each held by the simulation:
 //!
-//! 1. **Pull.** A job leaves its queue when a lane has room and the placer has reserved what it needs. The
+//! 1. **Pull.** A job leaves its queue when a lane has room and the placer has reserved what it needs (short jobs may be handed
+//!    over beyond a lane's depth, to be started together, as long as no earlier one wants the lane). The
 //!    reservation belongs to the running job until [`Event::Ended`], also when nobody waits any more.
 //! 2. **Order.** P0 before P1 before P2 before P3; within a class the tenant with the least service; within a tenant
 //!    (and route: CPU, any, GPU, one device) the job that came first.

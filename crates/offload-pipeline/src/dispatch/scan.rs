@@ -46,6 +46,8 @@ struct Scan {
     /// Jobs that wait for memory, in order.
     blocked: Vec<JobId>,
     hold: Option<Hold>,
+    /// Lanes that an earlier job would take and is too long for: no later one is handed over beyond their depth.
+    wanted: Vec<LaneId>,
     /// The held job had its turn.
     asked_held: bool,
 }
@@ -177,28 +179,21 @@ impl<P: Placer> Dispatcher<P> {
     /// Offers a job the lanes it may use, and starts it if the placer takes one.
     fn offer(&mut self, id: JobId, offer: Offer, scan: &mut Scan, out: &mut Vec<Command>) -> Tried {
         let mut offers = std::mem::take(&mut self.offers);
-        self.lanes_for(id, offer, scan.hold, false, &mut offers);
+        self.lanes_for(id, offer, scan, false, &mut offers);
         let mut tried = self.place(id, &offers, scan, out);
         if matches!(tried, Tried::Unsuitable) {
             // What failed it may be all that can hold it: its attempts are bounded, so it may try there again.
-            self.lanes_for(id, offer, scan.hold, true, &mut offers);
+            self.lanes_for(id, offer, scan, true, &mut offers);
             tried = self.place(id, &offers, scan, out);
         }
         self.offers = offers;
         tried
     }
 
-    fn lanes_for(
-        &self,
-        id: JobId,
-        offer: Offer,
-        hold: Option<Hold>,
-        again: bool,
-        offers: &mut Vec<LaneView>,
-    ) {
+    fn lanes_for(&self, id: JobId, offer: Offer, scan: &mut Scan, again: bool, offers: &mut Vec<LaneView>) {
         offers.clear();
         let Some(job) = self.jobs.get(&id) else { return };
-        let hold = hold.filter(|h| h.job != id && job.class >= h.class);
+        let hold = scan.hold.filter(|h| h.job != id && job.class >= h.class);
         let held = hold.and_then(|h| self.jobs.get(&h.job).map(|j| (&j.demand, h.wait)));
         let open = || {
             self.lanes.iter().filter(|s| {
@@ -218,10 +213,15 @@ impl<P: Placer> Dispatcher<P> {
                     _ => true,
                 });
             if !excluded && owed && !kept {
+                let fits = slot.has_room_for(&job.demand, &self.config);
+                let room = slot.has_depth(&self.config) || (fits && !scan.wanted.contains(&slot.id));
+                if !fits && slot.has_room(&self.config) {
+                    scan.wanted.push(slot.id);
+                }
                 offers.push(LaneView {
                     lane: slot.id,
                     executor,
-                    room: slot.has_room(&self.config),
+                    room,
                     jobs: slot.jobs.len(),
                     backlog_us: slot.backlog_us(self.now),
                 });

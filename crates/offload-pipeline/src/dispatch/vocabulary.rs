@@ -60,8 +60,11 @@ pub struct Lane {
     pub executor: Executor,
     /// It takes P0 only.
     pub realtime_only: bool,
-    /// Jobs handed over at most; 1 for the CPU, 2 for a device, so that the next upload overlaps.
+    /// Jobs handed over whatever they take; 1 for the CPU, 2 for a device, so that the next upload overlaps.
     pub depth: usize,
+    /// Jobs handed over as long as all of them are short ([`DispatchConfig::short_us`](super::DispatchConfig)): the equal
+    /// ones of them are started together.
+    pub most: usize,
 }
 
 /// What a tenant may use; sent with each submission, and the newest counts for all its jobs.

@@ -9,6 +9,7 @@ use crate::records::AuditRecord;
 use crate::run::{Report, RunFailure, Task};
 use crate::settle::{Answer, Outcome, Settled, Timings};
 use offload_api::{ApiError, Priority, Record, Style, Tensor};
+use offload_core::device::Isolation;
 use offload_core::{Cancel, Failure, Plan, Progress, Registered, TenantId};
 use serde_json::json;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Waiter {
 pub(super) struct Job {
     operation: &'static Registered,
     tenant: TenantId,
+    isolation: Isolation,
     inputs: Record<Tensor>,
     plan: Plan,
     key: Option<CacheKey>,
@@ -86,6 +88,7 @@ impl Job {
             operation: request.operation,
             generation: results.current_generation(&request.caller.tenant),
             tenant: request.caller.tenant.clone(),
+            isolation: request.caller.quota.isolation,
             inputs,
             plan,
             key,
@@ -122,6 +125,7 @@ impl Job {
                 offload_core::DeviceNeed::Bytes(b) => b,
                 offload_core::DeviceNeed::CpuOnly(_) => 0,
             },
+            isolation: self.isolation,
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
         }

@@ -86,15 +86,17 @@ impl DeviceSlot {
     }
 }
 
-/// Jobs that a device's lane holds at most: the one that runs, and the next, whose upload may overlap.
+/// Jobs that a device's lane holds whatever they take: the one that runs, and the next, whose upload may overlap.
 const DEVICE_LANE_DEPTH: usize = 2;
+/// Jobs that it holds as long as they are short. Those of them that are equal are started together.
+const DEVICE_LANE_MOST: usize = 32;
 
 impl Pipeline {
     pub(super) fn start_lanes(&self) -> std::io::Result<()> {
         let run = &self.config.run;
-        self.add_cpu_lane(Lane { executor: Executor::Cpu, realtime_only: true, depth: 1 })?;
+        self.add_cpu_lane(Lane { executor: Executor::Cpu, realtime_only: true, depth: 1, most: 1 })?;
         for _ in 0..run.cpu_lanes {
-            self.add_cpu_lane(Lane { executor: Executor::Cpu, realtime_only: false, depth: 1 })?;
+            self.add_cpu_lane(Lane { executor: Executor::Cpu, realtime_only: false, depth: 1, most: 1 })?;
         }
         for slot in self.slots() {
             self.bring_up(&slot);
@@ -265,7 +267,7 @@ impl Pipeline {
         let executor = Executor::Device(slot.id());
         let mut after = Vec::new();
         for (lane, realtime_only) in [(realtime, true), (general, false)] {
-            let spec = Lane { executor, realtime_only, depth: DEVICE_LANE_DEPTH };
+            let spec = Lane { executor, realtime_only, depth: DEVICE_LANE_DEPTH, most: DEVICE_LANE_MOST };
             after.extend(self.step(&mut state, Event::AddLane { lane, spec }));
         }
         if !slot.held.load(Ordering::Relaxed) {

@@ -126,6 +126,7 @@ impl Places {
             return Some(format!("needs {needed} device bytes, device {device} has {budget}"));
         }
         if !lanes.iter().any(|lane| lane.executor == executor) {
+            // Out of service, or held for a job that waits for its memory.
             return Some(format!("device {device} takes no jobs"));
         }
         if let Some(short) = short {

@@ -21,6 +21,7 @@ pub use audit_writer::{AuditWriter, AuditWriterConfig};
 pub use callback::{Callbacks, DeadCallback, Delivery, DueCallback};
 pub use dataset::{Dataset, DatasetColumn, DatasetSegment, Datasets, check_dataset_name};
 pub use key::{ApiKey, Keys, hash_key};
+pub use offload_core::device::Isolation;
 pub use segment::{NewColumn, Segments};
 pub use signing::{SigningKey, SigningKeys};
 pub use task::{

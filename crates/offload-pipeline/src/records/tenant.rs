@@ -2,6 +2,7 @@
 
 use super::{Page, StoreError, check_identifier, check_label, check_storable};
 use offload_api::Priority;
+use offload_core::device::Isolation;
 use serde::{Deserialize, Serialize};
 
 const GIB: u64 = 1 << 30;
@@ -51,6 +52,8 @@ pub struct Quota {
     /// The only hosts its callbacks may go to, inside ones included (`*.example.com` for those below a domain); none
     /// means every public one.
     pub callback_hosts: Option<Vec<String>>,
+    /// With whom its jobs share the worker process of a device; default `shared`, with every other such tenant.
+    pub isolation: Isolation,
     /// A more urgent job is lowered to this; default high, so that realtime has to be granted.
     pub max_priority: Priority,
 }
@@ -66,6 +69,7 @@ impl Default for Quota {
             max_dataset_bytes: 64 * GIB,
             allowed_families: None,
             callback_hosts: None,
+            isolation: Isolation::Shared,
             max_priority: Priority::High,
         }
     }

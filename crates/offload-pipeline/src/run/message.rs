@@ -2,7 +2,7 @@
 
 use crate::dispatch::{JobId, LaneId};
 use offload_api::{Record, Tensor};
-use offload_core::device::GpuTimings;
+use offload_core::device::{GpuTimings, Isolation};
 use offload_core::{Cancel, Failure, Progress, Registered, TenantId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct Task {
     pub tenant: TenantId,
     /// Device bytes reserved for it.
     pub device_bytes: u64,
+    /// With whom it shares a process of a device.
+    pub isolation: Isolation,
     /// Asks it to stop.
     pub cancel: Cancel,
     /// Where it says how far it is.

@@ -29,6 +29,7 @@ pub enum Made {
     Count,
     Panic,
     Double,
+    Root,
 }
 
 offload_core::inputs! {
@@ -128,8 +129,65 @@ operation!(Double, "double", DeviceNeed::Bytes(1 << 12), |inputs, _ctx| {
     Ok(Record::new().with("result", Value::Tensor(Tensor::vector(doubled))))
 });
 
+/// Rows of each run of `Root` on a device.
+pub static ROWS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+offload_core::inputs! {
+    /// Numbers to take roots of.
+    pub struct Numbers<T> (dtype: F64) {
+        /// Milliseconds that it takes on a device.
+        ms: f64 = float(0.0, 1e5),
+        /// The numbers, `[n]` or `[rows, n]`.
+        a: T = real(1, 2),
+    }
+}
+
+/// Square roots; takes stacks.
+struct Root;
+
+impl Operation for Root {
+    type Inputs<T: Slot> = Numbers<T>;
+    type Output = Record;
+    fn about() -> About {
+        About { name: "root", ..<Double as Operation>::about() }
+    }
+    fn plan(inputs: &Numbers<TensorSpec>) -> Result<Plan, Rejection> {
+        let bytes = inputs.a.bytes();
+        Ok(Plan {
+            work: 1e7,
+            bytes_in: bytes,
+            bytes_out: bytes,
+            host_bytes: bytes,
+            device: DeviceNeed::Bytes(bytes),
+            outputs: vec![PlannedOutput { name: "result", spec: Some(inputs.a.clone()) }],
+        })
+    }
+    fn cpu(inputs: Numbers<Tensor>, _: &Context) -> Result<Record, Failure> {
+        let a = inputs.a.as_slice::<f64>().unwrap();
+        if a.iter().any(|x| *x < 0.0) {
+            return Err(Rejection::new("a", "a root of a negative number").into());
+        }
+        let roots = a.iter().map(|x| x.sqrt()).collect();
+        Ok(Record::new()
+            .with("result", Value::Tensor(Tensor::new(inputs.a.shape().to_vec(), roots).unwrap())))
+    }
+    fn gpu(inputs: Numbers<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record, Failure> {
+        let rows = if inputs.a.shape().len() == 2 { inputs.a.shape()[0] } else { 1 };
+        ROWS.lock().unwrap().push(rows);
+        burn(inputs.ms, None)?;
+        gpu.input::<f64>("a", &inputs.a)?;
+        <Root as Operation>::cpu(inputs, &Context::default())
+    }
+    fn stacks() -> bool {
+        true
+    }
+    fn cases() -> Vec<Case> {
+        Vec::new()
+    }
+}
+
 pub fn operations() -> &'static [&'static dyn AnyOperation] {
-    &[&Sleep, &Stubborn, &Count, &Panic, &Double]
+    &[&Sleep, &Stubborn, &Count, &Panic, &Double, &Root]
 }
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| Registry::new(operations().iter().copied()));
@@ -141,6 +199,7 @@ fn find(made: Made) -> &'static Registered {
         Made::Count => "count",
         Made::Panic => "panic",
         Made::Double => "double",
+        Made::Root => "root",
     };
     REGISTRY.find("made", name).unwrap()
 }

@@ -166,6 +166,49 @@ fn a_job_runs_on_a_device_and_every_kind_of_fault_ends_in_one_right_answer() {
 }
 
 #[test]
+fn equal_small_jobs_that_wait_for_a_device_are_started_together() {
+    let device = Arc::new(TestDevice::new(0, 1 << 20, Faults::none()));
+    let p = pipeline(vec![host(&device)]);
+    let submit = |tenant: &str, ms: f64, a: Vec<f64>| {
+        let outcomes = Outcomes::default();
+        let mut r = request(&caller(tenant), Made::Root, ms);
+        r.inputs.set("a", Value::Tensor(offload_api::Source::Inline(Tensor::vector(a))));
+        r.options.device = DeviceChoice::Gpu;
+        r.options.cache = Some(false);
+        p.submit(r, outcomes.reply()).answered();
+        outcomes
+    };
+    // While the first runs, the others come: five of one tenant, of which one has no answer; one of another tenant, and
+    // one of another length.
+    let mut all = vec![(submit("a", 100.0, vec![1.0, 4.0]), Some(vec![1.0, 2.0]))];
+    until("the first runs", || made::ROWS.lock().unwrap().len() == 1);
+    for n in 1..=4 {
+        let root = f64::from(n);
+        all.push((submit("a", 0.0, vec![root * root, 25.0]), Some(vec![root, 5.0])));
+    }
+    all.push((submit("b", 0.0, vec![9.0, 16.0]), Some(vec![3.0, 4.0])));
+    all.push((submit("a", 0.0, vec![36.0]), Some(vec![6.0])));
+    for (outcomes, expected) in all.drain(..) {
+        let answer = outcomes.wait(1).remove(0).result.unwrap();
+        let Some(Value::Tensor(t)) = answer.outputs.get("result") else { panic!("no result") };
+        assert_eq!((t.as_slice::<f64>().map(<[f64]>::to_vec), answer.device_id), (expected, Some(0)));
+    }
+    assert_eq!(*made::ROWS.lock().unwrap(), [1, 4, 1, 1]);
+    // One without an answer fails alone, after all of them were tried as one.
+    made::ROWS.lock().unwrap().clear();
+    let first = submit("a", 100.0, vec![0.0, 0.0]);
+    until("the first runs", || made::ROWS.lock().unwrap().len() == 1);
+    let others = [4.0, -1.0, 16.0].map(|x| submit("a", 0.0, vec![x, 1.0]));
+    assert!(first.wait(1).remove(0).result.is_ok());
+    let ok = others.map(|o| o.wait(1).remove(0).result.map_err(|e| e.error));
+    assert!(ok[0].is_ok() && ok[2].is_ok(), "{ok:?}");
+    assert!(ok[1].as_ref().is_err_and(|code| *code == ErrorCode::InvalidRequest), "{ok:?}");
+    assert_eq!(*made::ROWS.lock().unwrap(), [1, 3, 1, 1, 1]);
+    assert_eq!(device.used_and_peak_bytes().0, 0);
+    assert_eq!(p.snapshot().tenants.iter().map(|t| t.reserved.device_bytes).sum::<u64>(), 0);
+}
+
+#[test]
 fn a_lost_device_is_quarantined_and_explicit_jobs_are_told() {
     let faults = Faults::none();
     let device = Arc::new(TestDevice::new(0, 1 << 20, faults.clone()));

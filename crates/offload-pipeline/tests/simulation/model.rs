@@ -99,6 +99,15 @@ impl Model {
         self.jobs.values().filter(|j| matches!(j.phase, Phase::Running { lane: l, .. } if l == lane)).count()
     }
 
+    /// What the jobs of a lane are expected to take in all.
+    pub(crate) fn expected_us_on(&self, lane: LaneId) -> f64 {
+        let expected = |j: &ModelJob| match j.phase {
+            Phase::Running { lane: l, executor, .. } if l == lane => Some(j.demand.expected_us(executor)),
+            _ => None,
+        };
+        self.jobs.values().filter_map(expected).sum()
+    }
+
     /// Tasks, host bytes and device bytes of the running jobs that `keep` accepts.
     pub(crate) fn used(&self, keep: impl Fn(&ModelJob, Executor) -> bool) -> (u32, u64, u64) {
         let mut sum = (0, 0, 0);

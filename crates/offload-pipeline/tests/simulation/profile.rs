@@ -60,7 +60,13 @@ const STRATEGIES: [Strategy; 4] =
 
 impl Profile {
     pub(crate) fn new(kind: Kind, rng: &mut Rng) -> Profile {
-        let config = DispatchConfig { max_lookahead: 64, max_bypass: 4, ..DispatchConfig::default() };
+        let config = DispatchConfig {
+            short_us: 1_500.0,
+            short_bytes: 300,
+            max_lookahead: 64,
+            max_bypass: 4,
+            ..DispatchConfig::default()
+        };
         let mut p = Profile {
             kind,
             tenants: rng.within(1, 6),

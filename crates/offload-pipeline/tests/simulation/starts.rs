@@ -15,7 +15,13 @@ impl Oracle {
         let executor = on.spec.executor;
         hold(!on.retired, "lane", || format!("{lane:?} is retired"))?;
         hold(!self.model.down.contains(&executor), "lane", || format!("{executor:?} is down"))?;
-        hold(self.model.jobs_on(lane) < on.spec.depth, "lane", || format!("{lane:?} is full"))?;
+        let (jobs, expected_us) = (self.model.jobs_on(lane), self.model.expected_us_on(lane));
+        let config = &self.facts.config;
+        let short = jobs < on.spec.most
+            && expected_us < config.short_us
+            && job.demand.expected_us(executor) < config.short_us
+            && job.demand.device_bytes.is_some_and(|bytes| bytes <= config.short_bytes);
+        hold(jobs < on.spec.depth || short, "lane", || format!("{lane:?} is full"))?;
         let realtime = !on.spec.realtime_only || job.class == 0;
         hold(realtime, "realtime_lane", || format!("{id:?} of P{} on a realtime lane", job.class))?;
         let rule = if job.raised { "raise" } else { "aging" };

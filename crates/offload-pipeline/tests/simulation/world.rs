@@ -166,8 +166,8 @@ impl World {
     }
 
     fn add_lane(&mut self, executor: Executor, realtime_only: bool) -> Checked {
-        let depth = if executor == Executor::Cpu { 1 } else { 2 };
-        let (lane, spec) = (LaneId(self.next_lane), Lane { executor, realtime_only, depth });
+        let (depth, most) = if executor == Executor::Cpu { (1, 1) } else { (2, 6) };
+        let (lane, spec) = (LaneId(self.next_lane), Lane { executor, realtime_only, depth, most });
         self.next_lane += 1;
         self.lanes.insert(lane, spec);
         self.step(Event::AddLane { lane, spec })

@@ -157,6 +157,11 @@ impl Layers {
                 "from 1 to 86400000",
             ),
             ("devices.resident_percent", config.devices.resident_percent <= 90, "from 0 to 90"),
+            (
+                "devices.isolated_workers",
+                config.devices.isolated_bytes(100).is_some(),
+                "with devices.isolated_percent each at most 90 percent of a device together",
+            ),
             ("devices.probe_timeout_ms", config.devices.probe_timeout_ms > 0, "at least 1"),
             ("devices.start_timeout_ms", config.devices.start_timeout_ms > 0, "at least 1"),
             (

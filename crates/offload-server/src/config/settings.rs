@@ -109,6 +109,8 @@ pub struct Devices {
     pub auto_cpu_devices: bool,
     pub memory_bytes: u64,
     pub resident_percent: u8,
+    pub isolated_workers: u32,
+    pub isolated_percent: u8,
     pub staging_keep_bytes: u64,
     pub watchdog_ms: u64,
     pub cancel_grace_ms: u64,
@@ -118,6 +120,21 @@ pub struct Devices {
     pub test_devices: u32,
     pub test_device_memory_bytes: u64,
     pub test_device_faults: String,
+}
+
+impl Devices {
+    /// Bytes that a tenant's own worker has of a device of so many, none where there are no such workers; `None` when all of
+    /// them would have more than nine tenths.
+    pub fn isolated_bytes(&self, memory_bytes: u64) -> Option<u64> {
+        let percent = u64::from(self.isolated_percent);
+        match self.isolated_workers {
+            0 => Some(0),
+            n if percent > 0 && u64::from(n).saturating_mul(percent) <= 90 => {
+                Some(memory_bytes / 100 * percent)
+            }
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

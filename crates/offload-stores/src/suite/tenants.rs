@@ -2,7 +2,7 @@
 
 use super::{Open, all_pages, api_key, tenant};
 use offload_api::Priority;
-use offload_pipeline::records::{Quota, StoreError, Tenant};
+use offload_pipeline::records::{Isolation, Quota, StoreError, Tenant};
 
 /// Every field is read back, the revision is the store's.
 pub fn created_tenants_are_read_back(open: &Open) {
@@ -21,6 +21,7 @@ pub fn created_tenants_are_read_back(open: &Open) {
             max_requests_per_minute: 2,
             max_dataset_bytes: 3,
             allowed_families: Some(vec!["matrix".to_owned(), "time_series".to_owned()]),
+            isolation: Isolation::Process,
             callback_hosts: Some(vec!["*.example.com".to_owned(), "10.0.0.7".to_owned()]),
             max_priority: Priority::Realtime,
         },

@@ -1,7 +1,7 @@
 //! Operations made for these tests.
 
 use offload_api::{Data, Layout, Matches, Priority, Record, Schema, Tensor, TensorSpec, Value};
-use offload_core::device::{DeviceError, DeviceJob, Gpu, KernelText};
+use offload_core::device::{DeviceError, DeviceJob, Gpu, Isolation, KernelText};
 use offload_core::{
     About, AnyOperation, Case, Context, Failure, Plan, Registered, Registry, Rejection, TenantId,
 };
@@ -31,6 +31,7 @@ pub fn job(operation: &str, tenant: &str, inputs: &[(&'static str, Value)]) -> D
         tenant: TenantId::new(tenant),
         reserved_bytes: 24 << 20,
         context: Context::default(),
+        isolation: Isolation::Shared,
     }
 }
 
@@ -91,6 +92,10 @@ impl AnyOperation for Made {
             work_unit: "nothing",
             outputs: Vec::new(),
         }
+    }
+
+    fn stacks(&self) -> bool {
+        false
     }
 
     fn schema(&self) -> Schema {

@@ -1,5 +1,6 @@
 //! Workers as real processes: this test binary starts itself.
 
+mod isolation;
 mod made;
 mod messages;
 mod processes;

@@ -69,6 +69,10 @@ impl Operation for Cholesky {
         crate::device::kernels::OF_CHOLESKY
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -91,6 +91,10 @@ impl Operation for Determinant {
         crate::device::kernels::OF_LU
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

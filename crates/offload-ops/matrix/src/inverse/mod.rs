@@ -80,6 +80,10 @@ impl Operation for Inverse {
         crate::device::kernels::OF_LU
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -104,6 +104,10 @@ impl Operation for Matvec {
         gpu::run(&inputs, gpu)
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -129,6 +129,10 @@ impl Operation for Multiply {
         gpu::run(&inputs, e, gpu)
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -109,6 +109,10 @@ impl Operation for Norm {
         gpu::KERNELS
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -88,6 +88,10 @@ impl Operation for Qr {
         crate::device::kernels::OF_QR
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -139,6 +139,10 @@ impl Operation for Solve {
         crate::device::kernels::OF_LU
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -72,6 +72,10 @@ impl Operation for Transpose {
         crate::device::kernels::OF_TRANSPOSE
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }

@@ -51,6 +51,10 @@ impl Operation for CosineSimilarity {
         crate::kernel::device::PAIR_TEXTS
     }
 
+    fn stacks() -> bool {
+        true
+    }
+
     fn cases() -> Vec<Case> {
         cases::cases()
     }
