@@ -133,7 +133,18 @@ impl Search {
         let mut begin = 1;
         loop {
             graph_bfs_near(
-                gpu, one, n, *arcs as u32, begin, start, offsets, targets, levels, parents, queues, state,
+                gpu,
+                one,
+                n,
+                *arcs as u32,
+                begin,
+                start,
+                offsets,
+                targets,
+                levels,
+                parents,
+                queues,
+                state,
             )?;
             begin = 0;
             let at = gpu.download(state)?;
@@ -152,9 +163,7 @@ impl Search {
                     gpu, long, n, both_ways, offsets, targets, levels, parents, queues, far, state,
                 )?;
                 if self.both_ways {
-                    graph_bfs_backward(
-                        gpu, forward, n, offsets, targets, levels, parents, queues, state,
-                    )?;
+                    graph_bfs_backward(gpu, forward, n, offsets, targets, levels, parents, queues, state)?;
                 }
             }
         }
