@@ -11,7 +11,7 @@ use crate::device::{self, BLOCK, Rows};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, Groups};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 
 /// Wide steps between two looks.
 const STEPS: usize = 4;
@@ -21,9 +21,12 @@ const STATE: usize = 9;
 const FOUND: usize = 0;
 const WIDE: usize = 8;
 
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&BFS];
+
 offload_core::kernels! {
     /// Steps of the search.
-    pub(super) static BFS = "graph_bfs" {
+    static BFS = "graph_bfs" {
         text: concat!(include_str!("../device/frontier.gpu.c"), include_str!("kernel.gpu.c")),
         block: BLOCK,
         elements: [],

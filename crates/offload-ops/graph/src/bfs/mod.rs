@@ -80,7 +80,7 @@ impl Operation for Bfs {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::BFS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

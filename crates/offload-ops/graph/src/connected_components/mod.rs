@@ -65,7 +65,7 @@ impl Operation for ConnectedComponents {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::COMPONENTS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

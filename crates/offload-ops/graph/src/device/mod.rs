@@ -6,11 +6,13 @@
 //!
 //! `frontier.gpu.c` is the text that searches begin with: sums over a group, and finds on their way to a queue.
 
+#[allow(dead_code, reason = "not yet")]
 mod scan;
 
 #[cfg(test)]
 mod tests;
 
+#[allow(unused_imports, reason = "not yet")]
 pub(crate) use scan::{SCAN, Scan};
 
 use crate::csr::{Arcs, Csr, Network};
@@ -174,6 +176,7 @@ pub(crate) struct Edges {
     /// Where they end.
     pub(crate) dst: Buffer<u32>,
     /// Their weights; one that is never read where each weighs 1, or none are asked for.
+    #[allow(dead_code, reason = "not yet")]
     pub(crate) weights: Buffer<f64>,
 }
 
