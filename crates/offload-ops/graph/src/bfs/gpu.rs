@@ -6,12 +6,14 @@
 
 use super::Inputs;
 use super::answer::{Found, answer};
+use super::order::{self, ORDER};
 use crate::csr::{Arcs, Network};
-use crate::device::{self, BLOCK, Rows};
+use crate::device::{self, BLOCK, Rows, SCAN};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
 use offload_core::device::{Buffer, Gpu, Groups, KernelText};
+use rayon::prelude::*;
 
 /// Wide steps between two looks.
 const STEPS: usize = 4;
@@ -22,7 +24,7 @@ const FOUND: usize = 0;
 const WIDE: usize = 8;
 
 /// The kernel texts.
-pub(super) static TEXTS: &[&KernelText] = &[&BFS];
+pub(super) static TEXTS: &[&KernelText] = &[&BFS, &ORDER, &SCAN];
 
 offload_core::kernels! {
     /// Steps of the search.
@@ -66,7 +68,11 @@ offload_core::kernels! {
 
 /// Bytes that a search takes on a device.
 pub(super) fn bytes(e: &Extents) -> u64 {
-    Rows::bytes(e.nodes, e.arcs, false) + 16 * e.nodes + 4 * device::long_rows(e.arcs).0 + device::SMALL_BYTES
+    Rows::bytes(e.nodes, e.arcs, false)
+        + 16 * e.nodes
+        + 4 * device::long_rows(e.arcs).0
+        + order::bytes(e.nodes)
+        + device::SMALL_BYTES
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
@@ -78,7 +84,9 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let search = Search::new(gpu, rows, network.nodes(), !network.directed)?;
     search.run(gpu, start)?;
     let (levels, parents) = (gpu.download(&search.levels)?, gpu.download(&search.parents)?);
-    answer(&network.ids, &OnDevice { levels, parents }, &ctx)
+    let depth = levels.par_iter().max().copied().unwrap_or(0);
+    let order = order::order(gpu, &search.levels, depth)?;
+    answer(&network.ids, &OnDevice { levels, parents }, order, &ctx)
 }
 
 /// What a device found: one more than each level, and complements of parents.

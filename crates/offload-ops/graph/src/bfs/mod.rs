@@ -4,6 +4,7 @@ mod answer;
 mod cases;
 mod cpu;
 mod gpu;
+mod order;
 
 use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};

@@ -6,13 +6,11 @@
 //!
 //! `frontier.gpu.c` is the text that searches begin with: sums over a group, and finds on their way to a queue.
 
-#[allow(dead_code, reason = "not yet")]
 mod scan;
 
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "not yet")]
 pub(crate) use scan::{SCAN, Scan};
 
 use crate::csr::{Arcs, Csr, Network};
