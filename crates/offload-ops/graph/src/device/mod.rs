@@ -105,8 +105,11 @@ pub(crate) fn long_rows(arcs: u64) -> (u64, u64) {
     (rows, arcs / u64::from(LONG) + rows)
 }
 
+/// Words of the list of no long rows.
+pub(crate) const NO_LONG_ROWS: usize = 3;
+
 /// The long rows of a graph on the device: how many, then each followed by the number of its first part of [`LONG`]
-/// arcs, those of all rows counted through. The arguments are those of [`Rows::of`].
+/// arcs, those of all rows counted through; 0 and the number of all parts at the end. The arguments are those of [`Rows::of`].
 ///
 /// # Errors
 /// When the device has no memory, or the job is to stop.
@@ -130,6 +133,7 @@ pub(crate) fn long_rows_of(
             }
         }
         list[0] = (list.len() / 2) as u32;
+        list.extend([0, parts]);
         Ok(list)
     })
 }
