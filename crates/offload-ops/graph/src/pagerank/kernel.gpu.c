@@ -129,7 +129,8 @@ KERNEL graph_rank_long(u32 weighted, GLOBAL const u32 *RESTRICT offsets, GLOBAL 
   for (u32 p = group_id(); p < count; p += group_count()) {
     while (far[4u + 2u * r] <= p) r++;
     const u32 u = far[1u + 2u * r], from = offsets[u] + (p - far[2u + 2u * r]) * LONG, end = offsets[u + 1u];
-    T sum = rank_arriving(targets, weights, sent, weighted, from + local_id(), end - from < LONG ? end : from + LONG, BLOCK);
+    const u32 to = end - from < LONG ? end : from + LONG;
+    T sum = rank_arriving(targets, weights, sent, weighted, from + local_id(), to, BLOCK);
     sum = group_sum_t(sum, scratch);
     if (local_id() == 0u) parts[p] = sum;
   }
