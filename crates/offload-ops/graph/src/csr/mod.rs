@@ -12,7 +12,7 @@ use offload_api::{DType, Tensor};
 use offload_core::{Context, Failure, Graph, Origin, Rejection};
 use rayon::prelude::*;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which arcs a node's row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub(crate) struct Network {
     pub(crate) src: Vec<u32>,
     pub(crate) dst: Vec<u32>,
     weight: Option<Tensor>,
+    /// The first edge with a negative weight, once somebody asked.
+    negative: OnceLock<Option<usize>>,
     pub(crate) directed: bool,
     /// What its rows are known under.
     origin: Option<Origin>,
@@ -151,6 +153,7 @@ impl Network {
                 (Some(t), Some(_)) => t.as_slice::<f64>().map(|w| Tensor::vector(w.to_vec())),
                 (weight, _) => weight,
             },
+            negative: OnceLock::new(),
             directed: graph.directed,
             origin,
         };
@@ -174,6 +177,12 @@ impl Network {
     /// The weights of the edges; `None` when each weighs 1.
     pub(crate) fn weights(&self) -> Option<&[f64]> {
         self.weight.as_ref().and_then(|t| t.as_slice::<f64>())
+    }
+
+    /// The first edge, counted from 0, whose weight is negative.
+    pub(crate) fn negative_edge(&self) -> Option<usize> {
+        let first = || self.weights().and_then(|w| w.par_iter().position_first(|w| *w < 0.0));
+        *self.negative.get_or_init(first)
     }
 
     /// The arcs that leave each node: both ways along an edge without direction.
@@ -205,6 +214,17 @@ impl Network {
         })
     }
 
+    /// What the graph is known under, when its columns have identities.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// What rows of the graph are known under, when its columns have identities.
+    pub(crate) fn rows_origin(&self, arcs: Arcs, is_weighted: bool, is_sorted: bool) -> Option<Origin> {
+        let how = arcs as u64 | u64::from(is_weighted) << 2 | u64::from(is_sorted) << 3;
+        self.origin.as_ref().map(|origin| origin.variant(how))
+    }
+
     fn build(&self, arcs: Arcs, weight: Option<&[f64]>, ctx: &Context) -> Result<Csr, Failure> {
         build::rows(self.nodes(), build::Edges { src: &self.src, dst: &self.dst, weight }, arcs, ctx)
     }
@@ -217,8 +237,7 @@ impl Network {
         ctx: &Context,
         make: impl FnOnce() -> Result<Csr, Failure>,
     ) -> Result<Arc<Csr>, Failure> {
-        let how = arcs as u64 | u64::from(is_weighted) << 2 | u64::from(is_sorted) << 3;
-        let origin = self.origin.as_ref().map(|origin| origin.variant(how));
+        let origin = self.rows_origin(arcs, is_weighted, is_sorted);
         ctx.derived(origin.as_ref(), || {
             let csr = make()?;
             let bytes = (csr.offsets.len() + csr.targets.len()) as u64 * 4 + csr.weights.len() as u64 * 8;
