@@ -3,18 +3,20 @@
 mod cases;
 mod cpu;
 
-use crate::series::{Extents, Need, numbers, output, places, planned, values_bytes};
+use crate::series::{Extents, Need, numbers, one_or_many, output, places, planned, values_bytes};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, one_of, real};
+use offload_core::{About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, int, one_of};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 40;
+
+const WHY_CPU: &str = "each choice depends on the one before it, and there is no device path yet";
 
 offload_core::inputs! {
     /// Inputs of `timeseries.downsample`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values, one series `[n]` or many `[series, n]`, in the order of time.
-        data: T = real(1, 2),
+        data: T = one_or_many(),
         /// How many points to keep of each series; all where a series has no more.
         points: i64 = int(2, 1 << 31),
         /// When each value was taken, `[n]`, for all series alike, ascending; evenly spaced when left out.
@@ -70,6 +72,7 @@ impl Operation for Downsample {
             more_bytes_in: times.map_or(0, TensorSpec::bytes),
             more_bytes_out: 0,
             workspace: values_bytes(&inputs.data).saturating_add(times.map_or(0, |t| 8 * t.elements())),
+            device: DeviceNeed::CpuOnly(WHY_CPU),
             outputs: vec![
                 planned("indices", DType::I64, e.shape(m)),
                 planned("values", DType::F64, e.shape(m)),
