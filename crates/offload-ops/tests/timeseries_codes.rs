@@ -27,20 +27,95 @@ fn read_alike(device: &mut lanes::Device, name: &str, file: Vec<u8>) -> bool {
 fn every_series_comes_back_as_on_the_cpu() {
     for mut device in devices() {
         for (name, values) in reals() {
-            for (method, level) in [("gorilla", 1), ("gorilla", 9), ("delta", 5), ("alp", 1), ("alp", 9), ("auto", 5)] {
+            for (method, level) in
+                [("gorilla", 1), ("gorilla", 9), ("delta", 5), ("alp", 1), ("alp", 9), ("auto", 5)]
+            {
                 let file = compressed(inputs(Tensor::vector(values.clone()), None, method, level));
                 assert!(file.is_empty() || read_alike(&mut device, &name, file));
             }
         }
         for (name, values) in integers() {
             for (method, level) in [("gorilla", 5), ("delta", 1), ("delta", 9)] {
-                let file = compressed(inputs(Tensor::vector(values.clone()), Some(values.clone()), method, level));
+                let file =
+                    compressed(inputs(Tensor::vector(values.clone()), Some(values.clone()), method, level));
                 assert!(read_alike(&mut device, &name, file));
             }
         }
         let rows = Tensor::new([7, 2049], prices(7 * 2049)).unwrap();
         let stamps = (0..2049).map(|i| i * i).collect();
         assert!(read_alike(&mut device, "seven rows", compressed(inputs(rows, Some(stamps), "auto", 5))));
+    }
+}
+
+/// The same bytes, and the same said of them.
+fn written_alike(device: &mut lanes::Device, about: &str, inputs: &Record) {
+    let (got, want) = (device.run("compress", inputs).unwrap(), cpu("compress", inputs).unwrap());
+    let bytes = |r: &Record| match r.get("compressed") {
+        Some(Value::Bytes(b)) => b.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let (g, w) = (bytes(&got), bytes(&want));
+    let at = g.iter().zip(&w).position(|(g, w)| g != w);
+    assert!(g == w, "{}: {about}: {} bytes, on the cpu {}, other at {at:?}", device.name, g.len(), w.len());
+    assert!(got == want, "{}: {about}: {got:?}, on the cpu {want:?}", device.name);
+}
+
+#[test]
+fn every_series_becomes_the_bytes_of_the_cpu() {
+    for mut device in devices() {
+        for (name, values) in reals().into_iter().filter(|(_, v)| !v.is_empty()) {
+            for method in ["gorilla", "delta", "alp", "auto"] {
+                for level in 1..=6 {
+                    let of = inputs(Tensor::vector(values.clone()), None, method, level);
+                    written_alike(&mut device, &format!("{name} by {method} at {level}"), &of);
+                }
+            }
+        }
+        for (name, values) in integers().into_iter().filter(|(_, v)| !v.is_empty()) {
+            for method in ["gorilla", "delta", "auto"] {
+                for level in [1, 3, 5] {
+                    let of = inputs(Tensor::vector(values.clone()), Some(values.clone()), method, level);
+                    written_alike(&mut device, &format!("integers, {name} by {method} at {level}"), &of);
+                }
+            }
+        }
+        for (series, n) in [(1, 1), (5, 3), (3, 2048), (2, 2049), (60, 70)] {
+            let rows = Tensor::new([series, n], prices(series * n)).unwrap();
+            let stamps: Vec<i64> = (0..n as i64).map(|i| 1000 * i + i % 3).collect();
+            written_alike(
+                &mut device,
+                &format!("{series} rows of {n}"),
+                &inputs(rows, Some(stamps), "auto", 5),
+            );
+        }
+    }
+}
+
+#[test]
+fn mixtures_become_the_bytes_of_the_cpu() {
+    for mut device in devices() {
+        for seed in 0..150u64 {
+            let n = (mixed(seed) % 5000) as usize + 1;
+            let mut values = Vec::with_capacity(n);
+            while values.len() < n {
+                let at = values.len() as u64 + seed * 7919;
+                let run = (mixed(at) % 300) as usize + 1;
+                let piece = |i: u64| match mixed(at ^ 77) % 7 {
+                    0 => f64::from_bits(mixed(at + i)),
+                    1 => (mixed(at + i) % 100) as f64,
+                    2 => (mixed(at + i) % 10_000) as f64 / 100.0,
+                    3 => unit(at + i),
+                    4 => -0.0,
+                    5 => f64::from_bits(0x7FF8_0000_0000_0000 | (mixed(at + i) & 0xFF)),
+                    _ => i as f64 * 0.1,
+                };
+                values.extend((0..run as u64).map(piece).take(n - values.len()));
+            }
+            let (method, level) =
+                (["gorilla", "delta", "alp", "auto"][(seed % 4) as usize], (seed % 6) as i64 + 1);
+            let of = inputs(Tensor::vector(values), None, method, level);
+            written_alike(&mut device, &format!("mixture {seed} by {method} at {level}"), &of);
+        }
     }
 }
 
@@ -112,7 +187,7 @@ fn damaged_files_with_checksums_that_hold_are_read_or_refused_as_on_the_cpu() {
     for mut device in devices() {
         let files = files();
         let (mut read, mut not) = (0, 0);
-        for i in 0..8000u64 {
+        for i in 0..2400u64 {
             let (name, file) = &files[(i % files.len() as u64) as usize];
             let mut wrong = file.clone();
             for change in 0..1 + mixed(i) % 4 {
@@ -131,9 +206,13 @@ fn damaged_files_with_checksums_that_hold_are_read_or_refused_as_on_the_cpu() {
             if wrong.len() > HEADER && i % 3 > 0 {
                 wrong[..HEADER].copy_from_slice(&file[..HEADER]);
             }
-            if read_alike(&mut device, &format!("{name}, file {i}"), resealed(wrong)) { read += 1 } else { not += 1 }
+            if read_alike(&mut device, &format!("{name}, file {i}"), resealed(wrong)) {
+                read += 1
+            } else {
+                not += 1
+            }
         }
         println!("{}: {read} are other series, {not} refused", device.name);
-        assert!(read > 500 && not > 500, "{read} {not}");
+        assert!(read > 100 && not > 100, "{read} {not}");
     }
 }

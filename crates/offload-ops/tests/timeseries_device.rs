@@ -26,7 +26,10 @@ fn hard(n: usize) -> Vec<(&'static str, Vec<f64>)> {
         ("scales that change", (0..n).map(|i| noise(i) * 10f64.powi((i / 50 % 25) as i32 - 12)).collect()),
         ("runs of one value", (0..n).map(|i| (mixed((i / 40) as u64) % 9) as f64 * 0.1).collect()),
         ("zeros of both signs", (0..n).map(|i| if i % 3 == 0 { -0.0 } else { 0.0 }).collect()),
-        ("the ends of the range", (0..n).map(|i| if i % 2 == 0 { 1e100 } else { -1e100 } * unit(i as u64)).collect()),
+        (
+            "the ends of the range",
+            (0..n).map(|i| if i % 2 == 0 { 1e100 } else { -1e100 } * unit(i as u64)).collect(),
+        ),
         ("tiny", (0..n).map(|i| 5e-324 * (mixed(i as u64) % 1000) as f64).collect()),
     ]
 }
@@ -37,7 +40,9 @@ fn windows_have_the_statistics_of_the_cpu() {
     for mut device in devices() {
         for (series, n) in [(1, 1), (1, 7), (3, 65), (2, 1500), (1, 5000)] {
             for (kind, values) in hard(series * n) {
-                for (window, fewest) in [(1, 1), (2, 1), (7, 7), (8, 3), (9, 1), (64, 64), (73, 5), (700, 1), (4999, 1)] {
+                for (window, fewest) in
+                    [(1, 1), (2, 1), (7, 7), (8, 3), (9, 1), (64, 64), (73, 5), (700, 1), (4999, 1)]
+                {
                     if window > 100 && n < window {
                         continue;
                     }
@@ -46,7 +51,8 @@ fn windows_have_the_statistics_of_the_cpu() {
                         .with("window", Value::Int(window as i64))
                         .with("min_periods", Value::Int(fewest))
                         .with("statistics", Value::Json(Arc::new(json!(names))));
-                    let (got, want) = (device.run("rolling", &inputs).unwrap(), cpu("rolling", &inputs).unwrap());
+                    let (got, want) =
+                        (device.run("rolling", &inputs).unwrap(), cpu("rolling", &inputs).unwrap());
                     for name in names {
                         let exact = ["min", "max", "median"].contains(&name);
                         for (i, (g, w)) in numbers(&got, name).iter().zip(numbers(&want, name)).enumerate() {
@@ -111,12 +117,21 @@ fn a_series_with_itself_has_the_profile_of_the_cpu_to_the_bit() {
                 inputs.set("exclusion", Value::Int(e));
             }
             let (got, want) = (device.run("match", &inputs).unwrap(), cpu("match", &inputs).unwrap());
-            for name in ["profile", "neighbours", "motifs", "motif_distances", "discords", "discord_distances"] {
-                let bits = |r: &Record<Tensor>| numbers(r, name).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            for name in
+                ["profile", "neighbours", "motifs", "motif_distances", "discords", "discord_distances"]
+            {
+                let bits =
+                    |r: &Record<Tensor>| numbers(r, name).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 let (g, w) = (bits(&got), bits(&want));
                 let at = g.iter().zip(&w).position(|(g, w)| g != w);
                 let near = |of: &Record<Tensor>| at.map(|i| numbers(of, name)[i]);
-                assert!(g == w, "{}: {kind}: {name} at {at:?}: {:?}, on the cpu {:?}", device.name, near(&got), near(&want));
+                assert!(
+                    g == w,
+                    "{}: {kind}: {name} at {at:?}: {:?}, on the cpu {:?}",
+                    device.name,
+                    near(&got),
+                    near(&want)
+                );
             }
         }
     }
@@ -127,7 +142,11 @@ fn windows_are_as_far_from_a_query_as_on_the_cpu() {
     for mut device in devices() {
         for (kind, x) in hard(6000) {
             for m in [2, 5, 48, 130, 600] {
-                for (what, query) in [("of the series", x[777..777 + m].to_vec()), ("another", walk(m)), ("constant", vec![2.5; m])] {
+                for (what, query) in [
+                    ("of the series", x[777..777 + m].to_vec()),
+                    ("another", walk(m)),
+                    ("constant", vec![2.5; m]),
+                ] {
                     let inputs = Record::new()
                         .with("data", vector(x.clone()))
                         .with("query", vector(query))
@@ -139,13 +158,50 @@ fn windows_are_as_far_from_a_query_as_on_the_cpu() {
                     let correlation = |d: f64| 1.0 - d * d / (2.0 * m as f64);
                     let (g, w) = (numbers(&got, "profile"), numbers(&want, "profile"));
                     for (i, (g, w)) in g.iter().zip(&w).enumerate() {
-                        assert!((correlation(*g) - correlation(*w)).abs() <= 2e-9, "{about}: {i}: {g:e}, on the cpu {w:e}");
+                        assert!(
+                            (correlation(*g) - correlation(*w)).abs() <= 2e-9,
+                            "{about}: {i}: {g:e}, on the cpu {w:e}"
+                        );
                     }
                     // What is picked is the nearest by the same distances, to their error.
                     let (g, w) = (numbers(&got, "distances"), numbers(&want, "distances"));
                     assert_eq!(g.len(), w.len(), "{about}");
                     for (g, w) in g.iter().zip(&w) {
-                        assert!((correlation(*g) - correlation(*w)).abs() <= 4e-9, "{about}: {g:e}, on the cpu {w:e}");
+                        assert!(
+                            (correlation(*g) - correlation(*w)).abs() <= 4e-9,
+                            "{about}: {g:e}, on the cpu {w:e}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn points_are_kept_as_on_the_cpu() {
+    for mut device in devices() {
+        for (series, n, points) in
+            [(64, 1, 2), (64, 5, 2), (100, 57, 20), (64, 300, 299), (70, 1000, 3), (65, 40, 40)]
+        {
+            for (kind, values) in hard(series * n) {
+                for stamps in [
+                    None,
+                    Some(Value::Tensor(Tensor::vector(
+                        (0..n as i64).map(|i| i * i / 3).collect::<Vec<i64>>(),
+                    ))),
+                ] {
+                    let mut inputs = Record::new()
+                        .with("data", Value::Tensor(Tensor::new([series, n], values.clone()).unwrap()))
+                        .with("points", Value::Int(points));
+                    if let Some(stamps) = stamps {
+                        inputs.set("timestamps", stamps);
+                    }
+                    let (got, want) =
+                        (device.run("downsample", &inputs).unwrap(), cpu("downsample", &inputs).unwrap());
+                    for name in ["indices", "values"] {
+                        let (g, w) = (numbers(&got, name), numbers(&want, name));
+                        assert!(g == w, "{}: {kind}: {name} of {series}×{n} to {points}", device.name);
                     }
                 }
             }
@@ -156,9 +212,15 @@ fn windows_are_as_far_from_a_query_as_on_the_cpu() {
 #[test]
 fn lags_have_the_correlations_of_the_cpu() {
     for mut device in devices() {
-        for (series, n, lag, pair) in
-            [(1, 1, 0, true), (1, 2, 1, false), (3, 500, 499, true), (2, 449, 448, false), (1, 9000, 20, true), (1, 20_000, 500, true), (40, 33, 7, false)]
-        {
+        for (series, n, lag, pair) in [
+            (1, 1, 0, true),
+            (1, 2, 1, false),
+            (3, 500, 499, true),
+            (2, 449, 448, false),
+            (1, 9000, 20, true),
+            (1, 20_000, 500, true),
+            (40, 33, 7, false),
+        ] {
             for (kind, a) in hard(series * n) {
                 for normalization in ["coefficient", "covariance", "none"] {
                     for shared in [false, true] {
@@ -179,7 +241,8 @@ fn lags_have_the_correlations_of_the_cpu() {
                         } else if shared {
                             continue;
                         }
-                        let (got, want) = (device.run("correlate", &inputs).unwrap(), cpu("correlate", &inputs).unwrap());
+                        let (got, want) =
+                            (device.run("correlate", &inputs).unwrap(), cpu("correlate", &inputs).unwrap());
                         assert_eq!(numbers(&got, "lags"), numbers(&want, "lags"));
                         let (g, w) = (numbers(&got, "values"), numbers(&want, "values"));
                         let m = w.len() / series;
@@ -187,7 +250,9 @@ fn lags_have_the_correlations_of_the_cpu() {
                             let s = i / m;
                             let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
                             let level = |v: &[f64]| {
-                                if normalization == "none" { return norm(v); }
+                                if normalization == "none" {
+                                    return norm(v);
+                                }
                                 let moved: Vec<f64> = v.iter().map(|x| x - v[0]).collect();
                                 let mean = moved.iter().sum::<f64>() / n as f64;
                                 norm(&moved.iter().map(|x| x - mean).collect::<Vec<_>>())
@@ -206,7 +271,9 @@ fn lags_have_the_correlations_of_the_cpu() {
                             // Of tiny values the products are no numbers of full precision.
                             let near = 1e-13 * size + if kind == "tiny" { 1e-300 } else { 0.0 };
                             assert!(
-                                g.is_nan() && w.is_nan() || kind == "tiny" && normalization == "coefficient" || (g - w).abs() <= near,
+                                g.is_nan() && w.is_nan()
+                                    || kind == "tiny" && normalization == "coefficient"
+                                    || (g - w).abs() <= near,
                                 "{}: {kind}: {normalization} of {series}×{n} at {i}: {g:e}, on the cpu {w:e}",
                                 device.name
                             );

@@ -42,9 +42,15 @@ impl Device {
         self.run_in(name, inputs, Context::default())
     }
 
-    pub fn run_in(&mut self, name: &str, inputs: &Record<Tensor>, context: Context) -> Result<Record<Tensor>, Failure> {
+    pub fn run_in(
+        &mut self,
+        name: &str,
+        inputs: &Record<Tensor>,
+        context: Context,
+    ) -> Result<Record<Tensor>, Failure> {
         let operation = operation(name);
-        let DeviceNeed::Bytes(reserved_bytes) = operation.operation.plan(inputs.specs()).unwrap().device else {
+        let DeviceNeed::Bytes(reserved_bytes) = operation.operation.plan(inputs.specs()).unwrap().device
+        else {
             panic!("{name} has no device path for this")
         };
         let tenant = TenantId::new("t");

@@ -70,10 +70,13 @@ fn spoiled_tensor(t: &Tensor, by_a_bit: bool) -> Option<Tensor> {
             };
             Tensor::new(t.shape(), v.iter().enumerate().map(of).collect::<Vec<f64>>())
         }
-        Data::U64(v) => Tensor::new(t.shape(), v.iter().enumerate().map(|(i, x)| flip(*x, i)).collect::<Vec<_>>()),
-        Data::I64(v) => {
-            Tensor::new(t.shape(), v.iter().enumerate().map(|(i, x)| flip(*x as u64, i) as i64).collect::<Vec<_>>())
+        Data::U64(v) => {
+            Tensor::new(t.shape(), v.iter().enumerate().map(|(i, x)| flip(*x, i)).collect::<Vec<_>>())
         }
+        Data::I64(v) => Tensor::new(
+            t.shape(),
+            v.iter().enumerate().map(|(i, x)| flip(*x as u64, i) as i64).collect::<Vec<_>>(),
+        ),
         _ => None,
     }
 }

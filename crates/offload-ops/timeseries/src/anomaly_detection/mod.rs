@@ -23,7 +23,8 @@ const TREES: i64 = 100;
 const SAMPLES: i64 = 256;
 const SEED: i64 = 1234;
 
-const WHY_CPU: &str = "anomaly detection has no device path yet";
+const WHY_CPU: &str =
+    "each score needs the middle of all values or of a window first, and there is no device path yet";
 
 offload_core::choice! {
     /// How far a value is from the others.

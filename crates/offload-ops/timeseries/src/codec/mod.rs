@@ -20,7 +20,7 @@ mod simd;
 mod split;
 
 pub(crate) use decode::{Decoded, decode, workspace_bytes as decode_workspace_bytes};
-pub(crate) use encode::{Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
+pub(crate) use encode::{Encoded, Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
 pub(crate) use header::{Element, Unreadable, values};
 
 /// Values of a block as they are written.

@@ -9,8 +9,7 @@ use crate::compress::{MAX_BYTES, SMALL_BYTES};
 use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, bytes, int,
-    one_of,
+    About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, bytes, int, one_of,
 };
 
 /// Values for each byte that are expected where nobody says how many there are: a ratio of 32.

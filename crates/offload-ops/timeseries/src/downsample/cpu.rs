@@ -102,7 +102,7 @@ fn triangles(y: &[f64], x: &impl Times, chosen: &mut [i64], ctx: &Context) -> Re
 ///
 /// # Errors
 /// `not_finite`, `out_of_range` or `not_ascending` with the first time that is.
-fn ascending(t: &Tensor, ctx: &Context) -> Result<Vec<f64>, Failure> {
+pub(super) fn ascending(t: &Tensor, ctx: &Context) -> Result<Vec<f64>, Failure> {
     let times: Vec<f64> = match (t.as_slice::<i64>(), t.as_slice::<f64>()) {
         // Differences of 64 bits are exact before they are rounded; stamps in nanoseconds keep their last digits.
         (Some(t), _) => t.iter().map(|x| (i128::from(*x) - i128::from(t[0])) as f64).collect(),

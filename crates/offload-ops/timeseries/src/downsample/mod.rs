@@ -2,15 +2,15 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::series::{Extents, Need, numbers, one_or_many, output, places, planned, values_bytes};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, int, one_of};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, one_of};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 40;
-
-const WHY_CPU: &str = "each choice depends on the one before it, and there is no device path yet";
 
 offload_core::inputs! {
     /// Inputs of `timeseries.downsample`.
@@ -72,7 +72,7 @@ impl Operation for Downsample {
             more_bytes_in: times.map_or(0, TensorSpec::bytes),
             more_bytes_out: 0,
             workspace: values_bytes(&inputs.data).saturating_add(times.map_or(0, |t| 8 * t.elements())),
-            device: DeviceNeed::CpuOnly(WHY_CPU),
+            device: gpu::need(inputs, e, m),
             outputs: vec![
                 planned("indices", DType::I64, e.shape(m)),
                 planned("values", DType::F64, e.shape(m)),
@@ -82,6 +82,14 @@ impl Operation for Downsample {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

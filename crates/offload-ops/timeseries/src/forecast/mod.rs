@@ -29,8 +29,7 @@ const FARTHEST: i64 = 1 << 16;
 const LEVEL: f64 = 0.95;
 const ORIGINS: i64 = 4;
 
-const WHY_CPU: &str =
-    "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time";
+const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time";
 
 offload_core::choice! {
     /// How the values to come are found.

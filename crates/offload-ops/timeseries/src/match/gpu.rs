@@ -21,7 +21,9 @@ pub(super) fn need(inputs: &Inputs<TensorSpec>, a: Asked) -> DeviceNeed {
         return DeviceNeed::Bytes(profile_gpu::bytes(a));
     }
     if a.m > LONGEST_QUERY {
-        return DeviceNeed::CpuOnly("a query of more than 8,192 values is searched by transforms, which are on the CPU");
+        return DeviceNeed::CpuOnly(
+            "a query of more than 8,192 values is searched by transforms, which are on the CPU",
+        );
     }
     DeviceNeed::Bytes(sum(&[taken_bytes(&inputs.data), search_gpu::bytes(a)]))
 }

@@ -75,7 +75,8 @@ pub(super) fn least(
     let mut best = left.least(0..len.div_ceil(BLOCK))?;
     let mut picked = Vec::new();
     while picked.len() < k {
-        let Some((_, at)) = best.iter().flatten().copied().reduce(|a, b| if b.0 < a.0 { b } else { a }) else {
+        let Some((_, at)) = best.iter().flatten().copied().reduce(|a, b| if b.0 < a.0 { b } else { a })
+        else {
             break;
         };
         picked.push(at);

@@ -74,7 +74,10 @@ pub(super) fn bytes(a: Asked) -> u64 {
 pub(super) fn of(x: &[f64], a: Asked, gpu: &mut Gpu<'_>) -> Result<Profile, Failure> {
     let (cut, windows) = (Cut::of(a), a.windows);
     if cut.blocks == 0 {
-        return Ok(Profile { correlation: vec![f64::NEG_INFINITY; windows], neighbour: vec![NOBODY; windows] });
+        return Ok(Profile {
+            correlation: vec![f64::NEG_INFINITY; windows],
+            neighbour: vec![NOBODY; windows],
+        });
     }
     let ctx = gpu.context().clone();
     let known = Known::of(x, a, &ctx)?;
@@ -90,13 +93,35 @@ pub(super) fn of(x: &[f64], a: Asked, gpu: &mut Gpu<'_>) -> Result<Profile, Fail
         let first = (cut.first + done * DIAGONALS) as u32;
         let groups = Groups([cut.segments as u32, blocks as u32, 1]);
         profile_diagonals(
-            gpu, groups, windows as u32, a.m as u32, first, &x, &mean, &scale, &half, &both, &row_best, &row_at,
-            &column_best, &column_at,
+            gpu,
+            groups,
+            windows as u32,
+            a.m as u32,
+            first,
+            &x,
+            &mean,
+            &scale,
+            &half,
+            &both,
+            &row_best,
+            &row_at,
+            &column_best,
+            &column_at,
         )?;
         let (groups, known) = (Groups::covering(windows, ITEMS), u32::from(done > 0));
         profile_join(
-            gpu, groups, windows as u32, first, blocks as u32, &row_best, &row_at, &column_best, &column_at, known,
-            &best, &at,
+            gpu,
+            groups,
+            windows as u32,
+            first,
+            blocks as u32,
+            &row_best,
+            &row_at,
+            &column_best,
+            &column_at,
+            known,
+            &best,
+            &at,
         )?;
     }
     Ok(Profile { correlation: gpu.download(&best)?, neighbour: gpu.download(&at)? })

@@ -89,7 +89,16 @@ impl pick::Left for OnDevice<'_, '_> {
     fn least(&mut self, blocks: Range<usize>) -> Result<Vec<Option<(f64, usize)>>, Failure> {
         let (first, count) = (blocks.start, blocks.len());
         let (groups, len) = (Groups([count as u32, 1, 1]), self.left.len() as u32);
-        match_least(self.gpu, groups, first as u32, pick::BLOCK as u32, len, &self.left, &self.least, &self.at)?;
+        match_least(
+            self.gpu,
+            groups,
+            first as u32,
+            pick::BLOCK as u32,
+            len,
+            &self.left,
+            &self.least,
+            &self.at,
+        )?;
         let least = self.gpu.download_range(&self.least, first, count)?;
         let at = self.gpu.download_range(&self.at, first, count)?;
         let found = |(least, at): (f64, u32)| (at != u32::MAX).then_some((least, at as usize));

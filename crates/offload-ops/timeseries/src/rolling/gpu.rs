@@ -51,7 +51,9 @@ pub(super) fn need(data: &TensorSpec, e: Extents, asked: &[(&'static str, Statis
     }
     let medians = asked.iter().any(|(_, s)| *s == Statistic::Median);
     if medians && e.values() > MOST_FOR_MEDIANS {
-        return DeviceNeed::CpuOnly("medians of more than 2,147,483,648 values at once are not in the device path");
+        return DeviceNeed::CpuOnly(
+            "medians of more than 2,147,483,648 values at once are not in the device path",
+        );
     }
     // The values, and what comes out; pieces twice and the whole, in as many words as the statistics have.
     let words = asked.iter().map(|(_, s)| s.words()).max().unwrap_or(0) as u64;
@@ -260,7 +262,10 @@ mod tests {
             let sum: u32 = all.iter().map(|p| p.size * p.digit).sum();
             assert_eq!(sum, width);
             assert!(all.iter().all(|p| p.digit < 8 && p.have < width.min(p.size)), "{all:?}");
-            assert!(all.windows(2).all(|w| w[0].grow && w[1].size == 8 * w[0].size) && all.last().is_some_and(|p| !p.grow));
+            assert!(
+                all.windows(2).all(|w| w[0].grow && w[1].size == 8 * w[0].size)
+                    && all.last().is_some_and(|p| !p.grow)
+            );
         }
     }
 }

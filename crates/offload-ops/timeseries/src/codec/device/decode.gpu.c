@@ -1,13 +1,14 @@
-// Blocks of compressed series (docs/timeseries-format.md), a group for each. All items follow what stands at the front of a
-// block alike; numbers are unpacked side by side and summed by scans, PIECE at a time in shared memory. Every length is held
-// against the end of the block before anything is read by it, and every read against the end of the file; what does not
-// fit makes `bad` 1, and the values are then nobody's. A value is 8 bytes written and what it is packed in read: bound by
+// Blocks of compressed series (docs/timeseries-format.md), a group for each, an entry for codings that are alike. All items
+// follow what stands at the front of a block; numbers are unpacked side by side and summed by scans, PIECE at a time in shared
+// memory. Every length is held against the end of the block before anything is read by it, and every read against the end
+// of the file. What does not fit makes `bad` 1, and the values are then nobody's; the group goes on with counts of 0, so that
+// its items stay together. Of each block `jobs` has where it begins in the file, its bytes, where its values go, and their
+// number with 1 << 32 where they are of f64. A value is 8 bytes written and what it is packed in read: bound by
 // memory, or by the scans where values are small.
 #define PIECE 2048u
 #define EACH (PIECE / BLOCK)
 #define PAD(i) ((i) + (i) / EACH)                    // an item's run begins in another bank than its neighbour's
 #define GROUP_OF 64u
-#define LONGEST 8192u
 #define AS_IT_IS 0u
 #define ORDERED 1u
 #define DECIMAL 2u
@@ -54,6 +55,16 @@ DEVICE u64 decode_take(decode_cursor *c, u64 bytes) {
 DEVICE u64 decode_next(GLOBAL const u8 *file, u64 length, decode_cursor *c, u32 bytes) {
   const u64 at = decode_take(c, bytes);
   return c->fault ? (u64)0 : decode_number(file, length, at, bytes);
+}
+
+// The group's block.
+DEVICE decode_cursor decode_open(GLOBAL const u64 *job, u64 length) {
+  decode_cursor c;
+  c.at = job[0];
+  c.end = job[0] + job[1];
+  c.fault = c.end > length || c.end < c.at;
+  if (c.fault) c.end = c.at;
+  return c;
 }
 
 // What an item says becomes known to all; every item must call it.
@@ -119,115 +130,8 @@ DEVICE u64 decode_value(u64 number, u32 what, u32 e, u32 f) {
   return number;
 }
 
-// The XORs of a block and what they make.
-DEVICE u32 decode_gorilla(GLOBAL const u8 *file, u64 length, decode_cursor *c, u32 count, GLOBAL u64 *out, LOCAL u64 *piece,
-                          LOCAL u64 *ends, LOCAL u32 *sums, LOCAL u32 *ranks, LOCAL u32 *starts, LOCAL u32 *bits,
-                          LOCAL u32 *forms, LOCAL u32 *shared) {
-  const u32 t = local_id(), rest = count - 1u;
-  const u64 first = decode_next(file, length, c, 8u);
-  const u32 changes = (u32)decode_next(file, length, c, 2u), windows = (u32)decode_next(file, length, c, 2u);
-  if (c->fault || changes > rest) return 1u;
-  const u32 some = changes > 0u && changes < rest;
-  const u64 marks = decode_take(c, some ? (rest + 7u) / 8u : 0u);
-  const u64 table = decode_take(c, 4u * (u64)windows);
-  if (c->fault) return 1u;
-  // Changes before each word of 32 marks; there are at most 256 such words, two for an item.
-  if (some) {
-    const u32 words = (rest + 31u) / 32u;
-    u32 own = 0, of[2], wrong = 0;
-    for (u32 k = 0; k < 2u; k++) {
-      const u32 w = 2u * t + k;
-      const u32 has = w >= words ? 0u : rest - w * 32u < 32u ? (rest - w * 32u + 7u) / 8u * 8u : 32u;
-      const u32 word = (u32)decode_bits(file, length, marks * 8u + (u64)w * 32u, has);
-      // A mark where no value is.
-      if (w + 1u == words && rest % 32u != 0u && word >> (rest % 32u) != 0u) wrong = 1u;
-      of[k] = own;
-      own += popcount_u32(word);
-    }
-    u32 all;
-    const u32 before = decode_before(own, sums, &all);
-    ranks[2u * t] = before + of[0];
-    ranks[2u * t + 1u] = before + of[1];
-    if (decode_agreed(wrong || all != changes, shared)) return 1u;
-  }
-  // Windows are looked at first, BLOCK at a time.
-  u32 runs = 0, sum = 0;
-  for (u32 w = 0; w < windows; w += BLOCK) {
-    const u32 is = w + t < windows;
-    const u32 form = is ? (u32)decode_number(file, length, table + 4u * (u64)(w + t), 4u) : 0u;
-    const u32 shift = form & 255u, width = form >> 8 & 255u, run = form >> 16;
-    u32 all_runs, all_bits;
-    decode_before(run, sums, &all_runs);
-    if (decode_agreed(is && (width == 0u || shift + width > 64u || run == 0u), shared)) return 1u;
-    decode_before(run * width, sums, &all_bits);
-    runs += all_runs;
-    if (runs > changes) return 1u;
-    sum += all_bits;
-  }
-  if (runs != changes) return 1u;
-  const u64 payload = decode_take(c, (sum + 7u) / 8u) * 8u;
-  if (c->fault) return 1u;
-  if (t == 0u) out[0] = first;
-  u64 carry = first;
-  u32 batch = 0, batch_runs = 0, batch_bits = 0;     // the first window of those at hand, and what is before it
-  for (u32 from = 0; from < rest; from += PIECE) {
-    const u32 to = rest - from < PIECE ? rest : from + PIECE;
-    for (u32 i = t; i < PIECE; i += BLOCK) piece[PAD(i)] = 0;
-    // Changes up to the piece's end.
-    u32 last = to;
-    if (some) {
-      const u32 w = to / 32u, bit = to % 32u;
-      last = w * 32u < rest ? ranks[w] : changes;
-      if (w * 32u < rest && bit > 0u) {
-        const u32 has = rest - w * 32u < 32u ? (rest - w * 32u + 7u) / 8u * 8u : 32u;
-        last += popcount_u32((u32)decode_bits(file, length, marks * 8u + (u64)w * 32u, has) & ((1u << bit) - 1u));
-      }
-    }
-    if (changes == 0u) last = 0u;
-    while (batch < windows) {
-      const u32 is = batch + t < windows;
-      const u32 form = is ? (u32)decode_number(file, length, table + 4u * (u64)(batch + t), 4u) : 0u;
-      const u32 width = form >> 8 & 255u, run = form >> 16;
-      u32 all_runs, all_bits;
-      starts[t] = batch_runs + decode_before(run, sums, &all_runs);
-      bits[t] = batch_bits + decode_before(run * width, sums, &all_bits);
-      forms[t] = form;
-      group_barrier();
-      const u32 has = windows - batch < BLOCK ? windows - batch : BLOCK, end = batch_runs + all_runs;
-      for (u32 i = from + t; i < to; i += BLOCK) {
-        u32 rank = i, is_change = changes > 0u;
-        if (some) {
-          const u32 w = i / 32u, bit = i % 32u;
-          const u32 in = rest - w * 32u < 32u ? (rest - w * 32u + 7u) / 8u * 8u : 32u;
-          const u32 word = (u32)decode_bits(file, length, marks * 8u + (u64)w * 32u, in);
-          is_change = word >> bit & 1u;
-          rank = ranks[w] + popcount_u32(word & ((1u << bit) - 1u));
-        }
-        if (!is_change || rank < batch_runs || rank >= end) continue;
-        u32 low = 0, high = has;                     // the last window that starts at the rank or before
-        while (high - low > 1u) {
-          const u32 middle = (low + high) / 2u;
-          if (starts[middle] <= rank) low = middle; else high = middle;
-        }
-        const u32 of = forms[low], size = of >> 8 & 255u;
-        const u64 bit = payload + bits[low] + (u64)(rank - starts[low]) * size;
-        piece[PAD(i - from)] = decode_bits(file, length, bit, size) << (of & 255u);
-      }
-      group_barrier();
-      if (end >= last) break;                        // the next piece may begin in these windows
-      batch += BLOCK;
-      batch_runs = end;
-      batch_bits += all_bits;
-    }
-    carry = decode_scan(piece, ends, 1u, carry);
-    for (u32 i = from + t; i < to; i += BLOCK) out[1u + i] = piece[PAD(i - from)];
-    group_barrier();
-  }
-  return 0u;
-}
-
-// Places that rise, below `count`, and their numbers; what is at hand of them goes into place.
-DEVICE u32 decode_are_places(GLOBAL const u8 *file, u64 length, u64 places, u32 exceptions, u32 count) {
+// Places that rise, below `count`.
+DEVICE u32 decode_are_no_places(GLOBAL const u8 *file, u64 length, u64 places, u32 exceptions, u32 count) {
   u32 wrong = 0;
   for (u32 e = local_id(); e < exceptions; e += BLOCK) {
     const u32 place = (u32)decode_number(file, length, places + 2u * (u64)e, 2u);
@@ -237,44 +141,246 @@ DEVICE u32 decode_are_places(GLOBAL const u8 *file, u64 length, u64 places, u32 
   return wrong;
 }
 
-// Integers by differences, as the values that they stand for.
-DEVICE u32 decode_integers(GLOBAL const u8 *file, u64 length, decode_cursor *c, u32 count, u32 what, u32 e, u32 f,
-                           GLOBAL u64 *out, LOCAL u64 *piece, LOCAL u64 *ends, LOCAL u32 *sums, LOCAL u32 *starts,
-                           LOCAL u32 *shared) {
+// The 32 marks of a word, of `rest` in all.
+DEVICE u32 decode_marks(GLOBAL const u8 *file, u64 length, u64 marks, u32 rest, u32 word) {
+  const u32 left = word * 32u < rest ? rest - word * 32u : 0u;
+  return (u32)decode_bits(file, length, marks * 8u + (u64)word * 32u, left < 32u ? (left + 7u) / 8u * 8u : 32u);
+}
+
+// Raw, constant, and left and right parts.
+KERNEL decode_plain(u64 length, GLOBAL const u8 *RESTRICT file, GLOBAL const u64 *RESTRICT jobs, GLOBAL u64 *RESTRICT values,
+                    GLOBAL u32 *RESTRICT bad) {
+  SHARED u32 shared;
   const u32 t = local_id();
-  const u32 form = (u32)decode_next(file, length, c, 1u), order = form & 3u, uniform = form & 4u;
-  if (c->fault || order > 2u || form > 7u || order > count) return 1u;
-  u64 first[2];
-  first[0] = order > 0u ? decode_next(file, length, c, 8u) : (u64)0;
-  first[1] = order > 1u ? decode_next(file, length, c, 8u) : (u64)0;
-  const u64 base = decode_next(file, length, c, 8u);
-  const u32 exceptions = (u32)decode_next(file, length, c, 2u);
-  const u32 rest = count - order, groups = (rest + GROUP_OF - 1u) / GROUP_OF;
-  const u64 widths = decode_take(c, uniform ? 1u : groups);
-  if (c->fault) return 1u;
+  GLOBAL const u64 *job = jobs + (u64)group_id() * 4u;
+  decode_cursor c = decode_open(job, length);
+  GLOBAL u64 *out = values + job[2];
+  const u32 count = (u32)job[3], real = (u32)(job[3] >> 32), coding = (u32)decode_next(file, length, &c, 1u);
+  if (t == 0u) shared = 0u;
+  u32 wrong = coding != 0u && coding != 1u && !(coding == 5u && real), exceptions = 0, right = 48u;
+  u64 places = 0, lefts = 0, rights = 0;
+  if (coding == 0u) {
+    const u64 raw = decode_take(&c, 8u * (u64)count);
+    if (!c.fault) for (u32 i = t; i < count; i += BLOCK) out[i] = decode_number(file, length, raw + 8u * (u64)i, 8u);
+  } else if (coding == 1u) {
+    const u64 word = decode_next(file, length, &c, 8u);
+    for (u32 i = t; i < count; i += BLOCK) out[i] = word;
+  } else if (!wrong) {
+    right = (u32)decode_next(file, length, &c, 1u);
+    const u32 words = (u32)decode_next(file, length, &c, 1u);
+    if (right < 48u || right > 63u || words < 1u || words > 8u) c.fault = 1u;
+    const u64 dictionary = decode_take(&c, 2u * words);
+    exceptions = (u32)decode_next(file, length, &c, 2u);
+    const u32 width = words > 4u ? 3u : words > 2u ? 2u : words - 1u;
+    const u64 indices = decode_take(&c, c.fault ? (u64)0 : ((u64)count * width + 7u) / 8u) * 8u;
+    rights = decode_take(&c, c.fault ? (u64)0 : ((u64)count * right + 7u) / 8u) * 8u;
+    places = decode_take(&c, 2u * (u64)exceptions);
+    lefts = decode_take(&c, 2u * (u64)exceptions);
+    if (c.fault) exceptions = 0;
+    else {
+      const u64 most = decode_mask(64u - right);
+      if (t < words && decode_number(file, length, dictionary + 2u * (u64)t, 2u) > most) wrong = 1u;
+      for (u32 k = t; k < exceptions; k += BLOCK) {
+        if (decode_number(file, length, lefts + 2u * (u64)k, 2u) > most) wrong = 1u;
+      }
+      if (decode_are_no_places(file, length, places, exceptions, count)) wrong = 1u;
+      for (u32 i = t; i < count; i += BLOCK) {
+        const u32 place = (u32)decode_bits(file, length, indices + (u64)i * width, width);
+        if (place >= words) wrong = 1u;
+        else {
+          out[i] = decode_number(file, length, dictionary + 2u * (u64)place, 2u) << right |
+                   decode_bits(file, length, rights + (u64)i * right, right);
+        }
+      }
+    }
+  }
+  group_barrier();
+  const u32 any = decode_agreed(wrong || c.fault || c.at != c.end, &shared);
+  for (u32 k = t; k < (any ? 0u : exceptions); k += BLOCK) {
+    const u32 place = (u32)decode_number(file, length, places + 2u * (u64)k, 2u);
+    out[place] = decode_number(file, length, lefts + 2u * (u64)k, 2u) << right |
+                 decode_bits(file, length, rights + (u64)place * right, right);
+  }
+  if (any && t == 0u) atomic_fetch_or_u32(bad, 1u);
+}
+
+// XORs with the value before.
+KERNEL decode_gorilla(u64 length, GLOBAL const u8 *RESTRICT file, GLOBAL const u64 *RESTRICT jobs, GLOBAL u64 *RESTRICT values,
+                      GLOBAL u32 *RESTRICT bad) {
+  SHARED u64 piece[PIECE + BLOCK];
+  SHARED u64 ends[BLOCK];
+  SHARED u32 sums[BLOCK];
+  SHARED u32 ranks[2u * BLOCK];
+  SHARED u32 starts[BLOCK];
+  SHARED u32 bits[BLOCK];
+  SHARED u32 forms[BLOCK];
+  SHARED u32 shared;
+  const u32 t = local_id();
+  GLOBAL const u64 *job = jobs + (u64)group_id() * 4u;
+  decode_cursor c = decode_open(job, length);
+  GLOBAL u64 *out = values + job[2];
+  u32 rest = (u32)job[3] - 1u, wrong = decode_next(file, length, &c, 1u) != 2u;
+  if (t == 0u) shared = 0u;
+  const u64 first = decode_next(file, length, &c, 8u);
+  u32 changes = (u32)decode_next(file, length, &c, 2u), windows = (u32)decode_next(file, length, &c, 2u);
+  u32 some = changes > 0u && changes < rest;
+  const u64 marks = decode_take(&c, some ? (rest + 7u) / 8u : 0u);
+  const u64 table = decode_take(&c, 4u * (u64)windows);
+  if (c.fault || changes > rest || wrong) {
+    wrong = 1u;
+    rest = changes = windows = some = 0u;
+  }
+  group_barrier();
+  // Changes before each word of 32 marks; there are at most 256 such words, two for an item.
+  const u32 words = some ? (rest + 31u) / 32u : 0u;
+  u32 own = 0, first_word = 0, all;
+  for (u32 k = 0; k < 2u; k++) {
+    const u32 w = 2u * t + k;
+    const u32 word = w < words ? decode_marks(file, length, marks, rest, w) : 0u;
+    // A mark where no value is.
+    if (w + 1u == words && rest % 32u != 0u && word >> (rest % 32u) != 0u) wrong = 1u;
+    if (k == 1u) first_word = own;
+    own += popcount_u32(word);
+  }
+  const u32 before = decode_before(own, sums, &all);
+  ranks[2u * t] = before;
+  ranks[2u * t + 1u] = before + first_word;
+  if (some && all != changes) wrong = 1u;
+  // Windows are looked at first, BLOCK at a time.
+  u32 runs = 0, sum = 0;
+  for (u32 w = 0; w < windows && runs <= changes; w += BLOCK) {
+    const u32 is = w + t < windows;
+    const u32 form = is ? (u32)decode_number(file, length, table + 4u * (u64)(w + t), 4u) : 0u;
+    const u32 shift = form & 255u, width = form >> 8 & 255u, run = form >> 16;
+    if (is && (width == 0u || shift + width > 64u || run == 0u)) wrong = 1u;
+    u32 all_runs, all_bits;
+    decode_before(run, sums, &all_runs);
+    decode_before(run * width, sums, &all_bits);
+    runs += all_runs;
+    sum += all_bits;
+  }
+  if (runs != changes) wrong = 1u;
+  u32 any = decode_agreed(wrong, &shared);
+  const u64 payload = decode_take(&c, any ? 0u : (sum + 7u) / 8u) * 8u;
+  any = any || c.fault || c.at != c.end;
+  if (any) rest = changes = windows = some = 0u;
+  if (t == 0u) {
+    if (any) atomic_fetch_or_u32(bad, 1u); else out[0] = first;
+  }
+  u64 carry = first;
+  u32 batch = 0, batch_runs = 0, batch_bits = 0;     // the first window of those at hand, and what is before it
+  for (u32 from = 0; from < rest; from += PIECE) {
+    const u32 to = rest - from < PIECE ? rest : from + PIECE;
+    for (u32 i = t; i < PIECE; i += BLOCK) piece[PAD(i)] = 0;
+    // Changes up to the piece's end.
+    u32 last = changes > 0u ? to : 0u;
+    if (some) {
+      const u32 w = to / 32u;
+      last = to == rest ? changes : ranks[w];        // a piece that is not the last ends with a word
+    }
+    u32 more = batch < windows;
+    while (more) {
+      const u32 is = batch + t < windows;
+      const u32 form = is ? (u32)decode_number(file, length, table + 4u * (u64)(batch + t), 4u) : 0u;
+      u32 all_runs, all_bits;
+      const u32 run = form >> 16;
+      starts[t] = batch_runs + decode_before(run, sums, &all_runs);
+      bits[t] = batch_bits + decode_before(run * (form >> 8 & 255u), sums, &all_bits);
+      forms[t] = form;
+      group_barrier();
+      const u32 has = windows - batch < BLOCK ? windows - batch : BLOCK, end = batch_runs + all_runs;
+      for (u32 i = from + t; i < to; i += BLOCK) {
+        u32 rank = i, is_change = 1u;
+        if (some) {
+          const u32 word = decode_marks(file, length, marks, rest, i / 32u);
+          is_change = word >> (i % 32u) & 1u;
+          rank = ranks[i / 32u] + popcount_u32(word & ((1u << (i % 32u)) - 1u));
+        }
+        if (is_change && rank >= batch_runs && rank < end) {
+          u32 low = 0, high = has;                   // the last window that starts at the rank or before
+          while (high - low > 1u) {
+            const u32 middle = (low + high) / 2u;
+            if (starts[middle] <= rank) low = middle; else high = middle;
+          }
+          const u32 of = forms[low], size = of >> 8 & 255u;
+          const u64 bit = payload + bits[low] + (u64)(rank - starts[low]) * size;
+          piece[PAD(i - from)] = decode_bits(file, length, bit, size) << (of & 255u);
+        }
+      }
+      group_barrier();
+      if (end >= last) {
+        more = 0u;                                   // the next piece may begin in these windows
+      } else {
+        batch += BLOCK;
+        batch_runs = end;
+        batch_bits += all_bits;
+        more = batch < windows;
+      }
+    }
+    carry = decode_scan(piece, ends, 1u, carry);
+    for (u32 i = from + t; i < to; i += BLOCK) out[1u + i] = piece[PAD(i - from)];
+    group_barrier();
+  }
+}
+
+// Integers by differences, and decimals as such.
+KERNEL decode_integers(u64 length, GLOBAL const u8 *RESTRICT file, GLOBAL const u64 *RESTRICT jobs, GLOBAL u64 *RESTRICT values,
+                       GLOBAL u32 *RESTRICT bad) {
+  SHARED u64 piece[PIECE + BLOCK];
+  SHARED u64 ends[BLOCK];
+  SHARED u32 sums[BLOCK];
+  SHARED u32 starts[BLOCK];
+  SHARED u32 sizes[BLOCK];
+  SHARED u32 shared;
+  const u32 t = local_id();
+  GLOBAL const u64 *job = jobs + (u64)group_id() * 4u;
+  decode_cursor c = decode_open(job, length);
+  GLOBAL u64 *out = values + job[2];
+  u32 count = (u32)job[3];
+  const u32 real = (u32)(job[3] >> 32), coding = (u32)decode_next(file, length, &c, 1u);
+  if (t == 0u) shared = 0u;
+  const u32 decimal = coding == 4u, what = decimal ? DECIMAL : real ? ORDERED : AS_IT_IS;
+  u32 wrong = coding != 3u && !(decimal && real);
+  const u32 e = (u32)decode_next(file, length, &c, decimal ? 1u : 0u);
+  const u32 f = (u32)decode_next(file, length, &c, decimal ? 1u : 0u);
+  u32 outside = (u32)decode_next(file, length, &c, decimal ? 2u : 0u);
+  const u32 form = (u32)decode_next(file, length, &c, 1u), uniform = form & 4u;
+  u32 order = form & 3u;
+  if (e > 18u || f > e || order > 2u || form > 7u || order > count) wrong = 1u;
+  const u64 first = decode_next(file, length, &c, order > 0u ? 8u : 0u);
+  const u64 second = decode_next(file, length, &c, order > 1u ? 8u : 0u);
+  const u64 base = decode_next(file, length, &c, 8u);
+  u32 exceptions = (u32)decode_next(file, length, &c, 2u);
+  const u32 groups = order <= count ? (count - order + GROUP_OF - 1u) / GROUP_OF : 0u;
+  const u64 widths = decode_take(&c, uniform ? 1u : groups);
+  if (c.fault) wrong = 1u;
+  if (wrong) count = order = exceptions = outside = 0u;
+  const u32 rest = count - order;
   // An item for each group of numbers: there are at most 128.
-  const u32 width = t < groups ? (u32)decode_number(file, length, widths + (uniform ? 0u : t), 1u) : 0u;
-  const u32 has = t >= groups ? 0u : rest - t * GROUP_OF < GROUP_OF ? rest - t * GROUP_OF : GROUP_OF;
-  if (decode_agreed(width > 64u, shared)) return 1u;
+  const u32 has = t * GROUP_OF >= rest ? 0u : rest - t * GROUP_OF < GROUP_OF ? rest - t * GROUP_OF : GROUP_OF;
+  const u32 width = has > 0u ? (u32)decode_number(file, length, widths + (uniform ? 0u : t), 1u) : 0u;
+  if (width > 64u) wrong = 1u;
+  group_barrier();
   u32 all;
   starts[t] = decode_before((has * width + 7u) / 8u, sums, &all);
-  sums[t] = width;
-  group_barrier();
-  const u64 packed = decode_take(c, all), places = decode_take(c, 2u * (u64)exceptions);
-  const u64 numbers = decode_take(c, 8u * (u64)exceptions);
-  if (c->fault) return 1u;
-  if (decode_agreed(decode_are_places(file, length, places, exceptions, rest), shared)) return 1u;
-  if (t < order) out[t] = decode_value(first[t], what, e, f);
-  u64 step = first[1] - first[0], x = order == 2u ? first[1] : first[0];
-  for (u32 from = 0; from < rest; from += PIECE) {
+  sizes[t] = width;
+  const u64 packed = decode_take(&c, all), places = decode_take(&c, 2u * (u64)exceptions);
+  const u64 numbers = decode_take(&c, 8u * (u64)exceptions);
+  const u64 outsiders = decode_take(&c, 2u * (u64)outside), words = decode_take(&c, 8u * (u64)outside);
+  if (!c.fault) {
+    if (decode_are_no_places(file, length, places, exceptions, rest)) wrong = 1u;
+    if (decode_are_no_places(file, length, outsiders, outside, count)) wrong = 1u;
+  }
+  const u32 any = decode_agreed(wrong || c.fault || c.at != c.end, &shared);
+  if (any && t == 0u) atomic_fetch_or_u32(bad, 1u);
+  if (t < (any ? 0u : order)) out[t] = decode_value(t == 0u ? first : second, what, e, f);
+  u64 step = second - first, x = order == 2u ? second : first;
+  for (u32 from = 0; from < (any ? 0u : rest); from += PIECE) {
     const u32 to = rest - from < PIECE ? rest : from + PIECE;
     for (u32 i = t; i < PIECE; i += BLOCK) {
       const u32 n = from + i, g = n / GROUP_OF;
       u64 z = 0;
-      if (n < to) {
-        const u32 w = sums[g];
-        z = decode_bits(file, length, (packed + starts[g]) * 8u + (u64)(n % GROUP_OF) * w, w);
-      }
+      if (n < to) z = decode_bits(file, length, (packed + starts[g]) * 8u + (u64)(n % GROUP_OF) * sizes[g], sizes[g]);
       piece[PAD(i)] = z;
     }
     group_barrier();
@@ -287,8 +393,8 @@ DEVICE u32 decode_integers(GLOBAL const u8 *file, u64 length, decode_cursor *c, 
       const u64 z = piece[PAD(i)];
       piece[PAD(i)] = (z >> 1 ^ ((u64)0 - (z & 1u))) + base;
     }
-    if (order == 2u) step = decode_scan(piece, ends, 0u, step);
-    if (order == 2u && to - from < PIECE) {
+    if (order == 2u) {
+      step = decode_scan(piece, ends, 0u, step);
       // What is behind the last step is no step.
       for (u32 i = to - from + t; i < PIECE; i += BLOCK) piece[PAD(i)] = 0;
     }
@@ -297,105 +403,9 @@ DEVICE u32 decode_integers(GLOBAL const u8 *file, u64 length, decode_cursor *c, 
     for (u32 i = from + t; i < to; i += BLOCK) out[order + i] = decode_value(piece[PAD(i - from)], what, e, f);
     group_barrier();
   }
-  return 0u;
-}
-
-// Left and right parts.
-DEVICE u32 decode_split(GLOBAL const u8 *file, u64 length, decode_cursor *c, u32 count, GLOBAL u64 *out, LOCAL u32 *shared) {
-  const u32 t = local_id();
-  const u32 right = (u32)decode_next(file, length, c, 1u), words = (u32)decode_next(file, length, c, 1u);
-  if (c->fault || right < 48u || right > 63u || words < 1u || words > 8u) return 1u;
-  const u64 dictionary = decode_take(c, 2u * words);
-  const u32 exceptions = (u32)decode_next(file, length, c, 2u);
-  const u32 width = words > 4u ? 3u : words > 2u ? 2u : words - 1u;
-  const u64 indices = decode_take(c, ((u64)count * width + 7u) / 8u) * 8u;
-  const u64 rights = decode_take(c, ((u64)count * right + 7u) / 8u) * 8u;
-  const u64 places = decode_take(c, 2u * (u64)exceptions), lefts = decode_take(c, 2u * (u64)exceptions);
-  if (c->fault) return 1u;
-  const u64 most = decode_mask(64u - right);
-  u32 wrong = t < words && decode_number(file, length, dictionary + 2u * (u64)t, 2u) > most;
-  for (u32 k = t; k < exceptions; k += BLOCK) {
-    if (decode_number(file, length, lefts + 2u * (u64)k, 2u) > most) wrong = 1u;
-  }
-  if (decode_are_places(file, length, places, exceptions, count)) wrong = 1u;
-  for (u32 i = t; i < count; i += BLOCK) {
-    const u32 place = (u32)decode_bits(file, length, indices + (u64)i * width, width);
-    if (place >= words) wrong = 1u;
-    else {
-      out[i] = decode_number(file, length, dictionary + 2u * (u64)place, 2u) << right |
-               decode_bits(file, length, rights + (u64)i * right, right);
-    }
-  }
-  if (decode_agreed(wrong, shared)) return 1u;
-  for (u32 k = t; k < exceptions; k += BLOCK) {
-    const u32 place = (u32)decode_number(file, length, places + 2u * (u64)k, 2u);
-    out[place] = decode_number(file, length, lefts + 2u * (u64)k, 2u) << right |
-                 decode_bits(file, length, rights + (u64)place * right, right);
-  }
-  return 0u;
-}
-
-// Of each block `jobs` has where it begins in the file, its bytes, where its values go, and their number with 1 << 32 where
-// they are of f64.
-KERNEL decode_blocks(u32 blocks, u64 length, GLOBAL const u8 *RESTRICT file, GLOBAL const u64 *RESTRICT jobs,
-                     GLOBAL u64 *RESTRICT values, GLOBAL u32 *RESTRICT bad) {
-  SHARED u64 piece[PIECE + BLOCK];
-  SHARED u64 ends[BLOCK];
-  SHARED u32 sums[BLOCK];
-  SHARED u32 ranks[2u * BLOCK];
-  SHARED u32 starts[BLOCK];
-  SHARED u32 bits[BLOCK];
-  SHARED u32 forms[BLOCK];
-  SHARED u32 shared;
-  const u32 t = local_id();
-  GLOBAL const u64 *job = jobs + (u64)group_id() * 4u;
-  if (group_id() >= blocks) return;
-  if (t == 0u) shared = 0u;
   group_barrier();
-  decode_cursor c;
-  c.at = job[0];
-  c.end = job[0] + job[1];
-  c.fault = c.end > length;
-  GLOBAL u64 *out = values + job[2];
-  const u32 count = (u32)job[3], real = (u32)(job[3] >> 32);
-  const u32 coding = c.fault ? 255u : (u32)decode_next(file, length, &c, 1u);
-  u32 wrong = c.fault;
-  if (!wrong) {
-    if (coding == 0u) {
-      const u64 raw = decode_take(&c, 8u * (u64)count);
-      wrong = c.fault;
-      if (!wrong) for (u32 i = t; i < count; i += BLOCK) out[i] = decode_number(file, length, raw + 8u * (u64)i, 8u);
-    } else if (coding == 1u) {
-      const u64 word = decode_next(file, length, &c, 8u);
-      wrong = c.fault;
-      if (!wrong) for (u32 i = t; i < count; i += BLOCK) out[i] = word;
-    } else if (coding == 2u) {
-      wrong = decode_gorilla(file, length, &c, count, out, piece, ends, sums, ranks, starts, bits, forms, &shared);
-    } else if (coding == 3u || (coding == 4u && real)) {
-      u32 e = 0, f = 0, exceptions = 0, what = coding == 3u ? (real ? ORDERED : AS_IT_IS) : DECIMAL;
-      if (coding == 4u) {
-        e = (u32)decode_next(file, length, &c, 1u);
-        f = (u32)decode_next(file, length, &c, 1u);
-        exceptions = (u32)decode_next(file, length, &c, 2u);
-        if (c.fault || e > 18u || f > e) wrong = 1u;
-      }
-      if (!wrong) wrong = decode_integers(file, length, &c, count, what, e, f, out, piece, ends, sums, starts, &shared);
-      if (!wrong && coding == 4u) {
-        const u64 places = decode_take(&c, 2u * (u64)exceptions), words = decode_take(&c, 8u * (u64)exceptions);
-        wrong = c.fault;
-        if (!wrong) wrong = decode_agreed(decode_are_places(file, length, places, exceptions, count), &shared);
-        if (!wrong) {
-          for (u32 k = t; k < exceptions; k += BLOCK) {
-            const u32 place = (u32)decode_number(file, length, places + 2u * (u64)k, 2u);
-            out[place] = decode_number(file, length, words + 8u * (u64)k, 8u);
-          }
-        }
-      }
-    } else if (coding == 5u && real) {
-      wrong = decode_split(file, length, &c, count, out, &shared);
-    } else {
-      wrong = 1u;
-    }
+  for (u32 k = t; k < (any ? 0u : outside); k += BLOCK) {
+    const u32 place = (u32)decode_number(file, length, outsiders + 2u * (u64)k, 2u);
+    out[place] = decode_number(file, length, words + 8u * (u64)k, 8u);
   }
-  if ((wrong || c.at != c.end) && t == 0u) atomic_fetch_or_u32(bad, 1u);
 }

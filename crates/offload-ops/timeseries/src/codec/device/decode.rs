@@ -4,7 +4,7 @@ use super::super::decode::{self as host, Decoded};
 use super::super::header::{ENTRY_BYTES, Element, Header, Unreadable, checksum, entries};
 use crate::device::sum;
 use offload_api::Tensor;
-use offload_core::device::{DeviceError, Gpu, Groups};
+use offload_core::device::{Buffer, DeviceError, Gpu, Groups};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
@@ -19,9 +19,24 @@ offload_core::kernels! {
         elements: [],
         defines: [],
     }
-    /// The values of each block; `bad` becomes 1 when one is no block.
-    fn decode_blocks(blocks: u32, length: u64, file: [u8], jobs: [u64], values: [u64], bad: [u32]);
+    /// The values of blocks that are raw, constant or split; `bad` becomes 1 when one is no block.
+    fn decode_plain(length: u64, file: [u8], jobs: [u64], values: [u64], bad: [u32]);
+    /// Of blocks by gorilla.
+    fn decode_gorilla(length: u64, file: [u8], jobs: [u64], values: [u64], bad: [u32]);
+    /// Of blocks of differences, and of decimals.
+    fn decode_integers(length: u64, file: [u8], jobs: [u64], values: [u64], bad: [u32]);
 }
+
+/// An entry of the text.
+type Decoder = fn(
+    &mut Gpu<'_>,
+    Groups,
+    u64,
+    &Buffer<u8>,
+    &Buffer<u64>,
+    &Buffer<u64>,
+    &Buffer<u32>,
+) -> Result<(), Failure>;
 
 /// Bytes of device memory for a file of so many bytes with at most so many values.
 pub(crate) fn bytes(file: u64, limit: u64) -> u64 {
@@ -53,20 +68,41 @@ pub(crate) fn decode(
     let length = header.length as usize;
     let stamps = if header.timestamps { length } else { 0 };
     let count = stamps + header.series as usize * length;
-    let jobs: Vec<u64> =
-        places.iter().zip(outputs(&header)).flat_map(|((from, bytes), [to, kind])| [*from, *bytes, to, kind]).collect();
+    let (mut plain, mut gorilla, mut integers, mut unknown) = (Vec::new(), Vec::new(), Vec::new(), false);
+    for (&(from, bytes), [to, kind]) in places.iter().zip(outputs(&header)) {
+        let of = match file.get(from as usize).filter(|_| bytes > 0) {
+            Some(0 | 1 | 5) => &mut plain,
+            Some(2) => &mut gorilla,
+            Some(3 | 4) => &mut integers,
+            _ => {
+                unknown = true;
+                break;
+            }
+        };
+        of.extend([from, bytes, to, kind]);
+    }
+    if unknown {
+        return host::decode(file, limit, &ctx);
+    }
     let bytes = gpu.input::<u8>(name, tensor)?;
-    let (jobs, values, bad) = (gpu.upload(&jobs)?, gpu.zeros::<u64>(count)?, gpu.zeros::<u32>(1)?);
-    let groups = Groups([places.len() as u32, 1, 1]);
-    decode_blocks(gpu, groups, places.len() as u32, file.len() as u64, &bytes, &jobs, &values, &bad)?;
+    let (values, bad) = (gpu.zeros::<u64>(count)?, gpu.zeros::<u32>(1)?);
+    let length_bytes = file.len() as u64;
+    for (jobs, decode) in
+        [(plain, decode_plain as Decoder), (gorilla, decode_gorilla), (integers, decode_integers)]
+    {
+        if !jobs.is_empty() {
+            let groups = Groups([(jobs.len() / JOB) as u32, 1, 1]);
+            let jobs = gpu.upload(&jobs)?;
+            decode(gpu, groups, length_bytes, &bytes, &jobs, &values, &bad)?;
+        }
+    }
     if gpu.download(&bad)?[0] > 0 {
         return match host::decode(file, limit, &ctx)? {
             Ok(_) => Err(DeviceError::Call("a block was read wrongly".into()).into()),
             wrong => Ok(wrong),
         };
     }
-    let timestamps =
-        if header.timestamps { Some(gpu.download_range(&values, 0, stamps)?) } else { None };
+    let timestamps = if header.timestamps { Some(gpu.download_range(&values, 0, stamps)?) } else { None };
     Ok(Ok(Decoded {
         element: header.element,
         values: gpu.download_range(&values, stamps, count - stamps)?,

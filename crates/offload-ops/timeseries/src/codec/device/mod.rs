@@ -2,5 +2,7 @@
 //! finds damaged the CPU reads again to say what is wrong with it.
 
 mod decode;
+mod encode;
 
 pub(crate) use decode::{DECODE, bytes as decode_bytes, decode};
+pub(crate) use encode::{ENCODERS, HIGHEST_LEVEL, bytes as encode_bytes, encode};
