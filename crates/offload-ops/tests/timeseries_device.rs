@@ -179,6 +179,29 @@ fn windows_are_as_far_from_a_query_as_on_the_cpu() {
 }
 
 #[test]
+fn values_have_the_scores_of_the_cpu_to_the_bit() {
+    for mut device in devices() {
+        for (series, n) in [(1, 1), (1, 2), (3, 65), (2, 1500), (1, 5000), (90, 11)] {
+            for (kind, values) in hard(series * n) {
+                let inputs = Record::new()
+                    .with("data", Value::Tensor(Tensor::new([series, n], values).unwrap()))
+                    .with("threshold", Value::Float(2.0))
+                    .with("all_scores", Value::Bool(true));
+                let (got, want) = (
+                    device.run("anomaly_detection", &inputs).unwrap(),
+                    cpu("anomaly_detection", &inputs).unwrap(),
+                );
+                for name in ["all_scores", "scores", "indices", "series"] {
+                    let bits =
+                        |r: &Record<Tensor>| numbers(r, name).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert!(bits(&got) == bits(&want), "{}: {kind}: {name} of {series}×{n}", device.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn points_are_kept_as_on_the_cpu() {
     for mut device in devices() {
         for (series, n, points) in

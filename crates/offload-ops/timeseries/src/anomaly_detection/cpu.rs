@@ -25,6 +25,16 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
             }
         }
     }
+    outputs(inputs, e, scores, ctx)
+}
+
+/// What lies beyond the threshold, and all scores where they are asked for.
+pub(super) fn outputs(
+    inputs: &Inputs<Tensor>,
+    e: Extents,
+    scores: Vec<f64>,
+    ctx: &Context,
+) -> Result<Record<Tensor>, Failure> {
     ctx.check()?;
     let limit = inputs.limit();
     let (mut series, mut indices, mut found) = (Vec::new(), Vec::new(), Vec::new());

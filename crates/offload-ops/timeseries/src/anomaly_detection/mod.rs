@@ -3,6 +3,7 @@
 mod cases;
 mod cpu;
 mod global;
+mod gpu;
 mod isolation;
 mod local;
 
@@ -11,7 +12,8 @@ use crate::series::{
 };
 use crate::{median, stl};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, float, int};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 26;
@@ -22,9 +24,6 @@ const ISOLATION_THRESHOLD: f64 = 0.7;
 const TREES: i64 = 100;
 const SAMPLES: i64 = 256;
 const SEED: i64 = 1234;
-
-const WHY_CPU: &str =
-    "each score needs the middle of all values or of a window first, and there is no device path yet";
 
 offload_core::choice! {
     /// How far a value is from the others.
@@ -200,13 +199,21 @@ impl Operation for AnomalyDetection {
                 .saturating_add(all.saturating_mul(3))
                 .saturating_add(per_series.saturating_mul(e.at_once()))
                 .saturating_add(per_thread.saturating_mul(threads)),
-            device: DeviceNeed::CpuOnly(WHY_CPU),
+            device: gpu::need(&inputs.data, e, detector),
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

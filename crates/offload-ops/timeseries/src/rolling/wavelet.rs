@@ -14,7 +14,7 @@ const WORDS: usize = TILE / 32;
 
 offload_core::kernels! {
     /// Values parted by their bits.
-    pub(super) static WAVELET = "series_wavelet" {
+    pub(crate) static WAVELET = "series_wavelet" {
         text: include_str!("wavelet.gpu.c"),
         block: ITEMS,
         elements: [],
@@ -28,6 +28,8 @@ offload_core::kernels! {
     fn wavelet_part(
         count: u32, tiles: u32, shift: u32, keys: [u64], zeros: [u32], parted: [u64], marks: [u32], totals: [u32],
     );
+    /// The values in the middle of each series.
+    fn wavelet_middles(series: u32, n: u32, words: u32, marks: [u32], totals: [u32], middles: [f64]);
     /// The medians of windows.
     fn wavelet_medians(
         count: u32, n: u32, width: u32, fewest: u32, words: u32, marks: [u32], totals: [u32], out: [f64],
@@ -35,9 +37,11 @@ offload_core::kernels! {
 }
 
 /// Where the zeros of each level are.
-pub(super) struct Wavelet {
+pub(crate) struct Wavelet {
     count: usize,
     words: usize,
+    keys: [Buffer<u64>; 2],
+    zeros: Buffer<u32>,
     marks: Buffer<u32>,
     totals: Buffer<u32>,
 }
@@ -48,29 +52,56 @@ fn words(count: usize) -> usize {
 }
 
 /// Bytes that a matrix over so many values takes: two orders of the numbers, the tiles' zeros, and the marks.
-pub(super) fn bytes(count: usize) -> u64 {
+pub(crate) fn bytes(count: usize) -> u64 {
     let (n, tiles) = (count as u64, count.div_ceil(TILE) as u64);
     16 * n + 4 * (tiles + 1) + 8 * (LEVELS * words(count)) as u64 + 4 * LEVELS as u64
 }
 
 impl Wavelet {
-    /// Builds it.
-    pub(super) fn new(gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<Wavelet, Failure> {
-        let count = x.len();
-        let (n, tiles, words) = (count as u32, count.div_ceil(TILE), words(count));
-        let keys = [gpu.zeros::<u64>(count)?, gpu.zeros::<u64>(count)?];
-        let zeros = gpu.zeros::<u32>(tiles + 1)?;
-        let (marks, totals) = (gpu.zeros(LEVELS * words * 2)?, gpu.zeros(LEVELS)?);
-        wavelet_begin(gpu, Groups::covering(count, ITEMS), n, x, &keys[0])?;
+    /// Of these values.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn new(gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<Wavelet, Failure> {
+        let (count, words) = (x.len(), words(x.len()));
+        let made = Wavelet {
+            count,
+            words,
+            keys: [gpu.zeros::<u64>(count)?, gpu.zeros::<u64>(count)?],
+            zeros: gpu.zeros::<u32>(count.div_ceil(TILE) + 1)?,
+            marks: gpu.zeros(LEVELS * words * 2)?,
+            totals: gpu.zeros(LEVELS)?,
+        };
+        made.build(gpu, x)?;
+        Ok(made)
+    }
+
+    /// Builds it anew of as many values.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn build(&self, gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<(), Failure> {
+        let (n, tiles) = (self.count as u32, self.count.div_ceil(TILE));
+        wavelet_begin(gpu, Groups::covering(self.count, ITEMS), n, x, &self.keys[0])?;
         let groups = Groups([tiles as u32, 1, 1]);
         for level in 0..LEVELS {
-            let (from, to) = (&keys[level % 2], &keys[(level + 1) % 2]);
+            let (from, to) = (&self.keys[level % 2], &self.keys[(level + 1) % 2]);
             let shift = (LEVELS - 1 - level) as u32;
-            wavelet_count(gpu, groups, n, shift, from, &zeros)?;
-            scan::offsets(gpu, tiles, &zeros)?;
-            wavelet_part(gpu, groups, n, tiles as u32, shift, from, &zeros, to, &marks, &totals)?;
+            wavelet_count(gpu, groups, n, shift, from, &self.zeros)?;
+            scan::offsets(gpu, tiles, &self.zeros)?;
+            let (zeros, marks, totals) = (&self.zeros, &self.marks, &self.totals);
+            wavelet_part(gpu, groups, n, tiles as u32, shift, from, zeros, to, marks, totals)?;
         }
-        Ok(Wavelet { count, words, marks, totals })
+        Ok(())
+    }
+
+    /// The two values in the middle of each series of `n`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn middles(&self, gpu: &mut Gpu<'_>, n: usize, to: &Buffer<f64>) -> Result<(), Failure> {
+        let (groups, words) = (Groups::covering(to.len(), ITEMS), self.words as u32);
+        wavelet_middles(gpu, groups, (to.len() / 2) as u32, n as u32, words, &self.marks, &self.totals, to)
     }
 
     /// The medians of the windows over series of `n` values.

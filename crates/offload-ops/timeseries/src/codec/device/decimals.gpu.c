@@ -90,23 +90,23 @@ KERNEL encode_decimals(u32 each, u64 length, u32 part, u32 pairs, GLOBAL const u
 // Left and right parts.
 KERNEL encode_split(u32 each, u64 length, u32 part, u32 right, GLOBAL const u32 *RESTRICT todo, GLOBAL const T *RESTRICT values,
                     GLOBAL u8 *RESTRICT blocks, GLOBAL u32 *RESTRICT sizes) {
-  SHARED u64 a[MOST];
   SHARED u64 z[MOST];
+  SHARED u32 lefts[MOST];
   SHARED u64 ends[BLOCK];
   SHARED u64 keys[8];
   SHARED u32 sums[BLOCK];
   const u32 t = local_id(), block = todo[group_id()];
   const encode_run run = encode_open(values, each, length, part, block);
   const u32 count = run.count;
-  for (u32 i = t; i < count; i += BLOCK) a[i] = run.values[i];
+  for (u32 i = t; i < count; i += BLOCK) lefts[i] = (u32)(run.values[i] >> right);
   group_barrier();
   // The most frequent left parts, the least of equals: of each value how often its part is there, as a key that is larger
   // for what comes first.
   for (u32 i = t; i < count; i += BLOCK) {
-    const u64 left = a[i] >> right;
+    const u32 left = lefts[i];
     u32 times = 0;
-    for (u32 j = 0; j < count; j++) times += a[j] >> right == left;
-    z[i] = (u64)times << 32 | (0xffffu - (u32)left);
+    for (u32 j = 0; j < count; j++) times += lefts[j] == left;
+    z[i] = (u64)times << 32 | (0xffffu - left);
   }
   u64 last = ~(u64)0;
   for (u32 k = 0; k < 8u; k++) {
@@ -140,7 +140,7 @@ KERNEL encode_split(u32 each, u64 length, u32 part, u32 right, GLOBAL const u32 
     const u32 i = t * EACH + k;
     if (i < count) {
       u32 at = use;
-      for (u32 w = 0; w < use; w++) if (0xffffu - (u32)keys[w] == (u32)(a[i] >> right)) at = w;
+      for (u32 w = 0; w < use; w++) if (0xffffu - (u32)keys[w] == lefts[i]) at = w;
       z[i] = at < use ? at : 0u;
       if (at == use) { own++; outside |= 1u << k; }
     }
@@ -159,11 +159,14 @@ KERNEL encode_split(u32 each, u64 length, u32 part, u32 right, GLOBAL const u32 
   }
   if (writes && t < use) encode_put(out, 3u + 2u * t, 0xffffu - (u32)keys[t], 2u);
   for (u32 w = t; w * 64u < (writes ? count * width : 0u); w += BLOCK) encode_word(z, count, width, w, out, head);
-  for (u32 w = t; w * 64u < (writes ? count * right : 0u); w += BLOCK) encode_word(a, count, right, w, out, rights);
+  group_barrier();
+  for (u32 i = t; i < count; i += BLOCK) z[i] = run.values[i];
+  group_barrier();
+  for (u32 w = t; w * 64u < (writes ? count * right : 0u); w += BLOCK) encode_word(z, count, right, w, out, rights);
   for (u32 k = 0; k < (writes ? EACH : 0u); k++) {
     if (outside >> k & 1u) {
       encode_put(out, places + 2u * p, t * EACH + k, 2u);
-      encode_put(out, places + 2u * all + 2u * p, a[t * EACH + k] >> right, 2u);
+      encode_put(out, places + 2u * all + 2u * p, lefts[t * EACH + k], 2u);
       p++;
     }
   }

@@ -82,11 +82,19 @@ KERNEL encode_same(u32 each, u64 length, GLOBAL const T *RESTRICT values, GLOBAL
   if (local_id() == 0u) same[group_id()] = any == 0u;
 }
 
+// A number of a block as differences are made of: a decimal, or a value's bits in the order of the values.
+DEVICE u64 encode_at(encode_run run, GLOBAL const u64 *decimals, u32 decimal, u32 real, u32 i) {
+  if (decimal) return decimals[i];
+  const u64 v = run.values[i];
+  return real ? v ^ ((u64)((i64)v >> 63) >> 1) : v;
+}
+
+#define AT(i) encode_at(run, decimals, decimal, real, i)
+
 // Differences, of the values or of what encode_decimals made of them.
 KERNEL encode_integers(u32 each, u64 length, u32 part, u32 decimal, u32 real, u32 by_median, GLOBAL const u32 *RESTRICT todo,
                        GLOBAL const T *RESTRICT values, GLOBAL const u64 *RESTRICT numbers, GLOBAL const u32 *RESTRICT marks,
                        GLOBAL const u32 *RESTRICT heads, GLOBAL u8 *RESTRICT blocks, GLOBAL u32 *RESTRICT sizes) {
-  SHARED u64 a[MOST];
   SHARED u64 z[MOST];
   SHARED u64 ends[2u * BLOCK];
   SHARED u32 sums[BLOCK];
@@ -95,11 +103,7 @@ KERNEL encode_integers(u32 each, u64 length, u32 part, u32 decimal, u32 real, u3
   const u32 t = local_id(), block = todo[group_id()];
   const encode_run run = encode_open(values, each, length, part, block);
   const u32 count = run.count;
-  for (u32 i = t; i < count; i += BLOCK) {
-    u64 v = decimal ? numbers[(u64)block * MOST + i] : run.values[i];
-    if (!decimal && real) v ^= (u64)((i64)v >> 63) >> 1;
-    a[i] = v;
-  }
+  GLOBAL const u64 *decimals = numbers + (decimal ? (u64)block * MOST : (u64)0);
   const u32 sampled = (count + GROUP_OF - 1u) / GROUP_OF, stride = (sampled + 7u) / 8u;
   u32 order = 0, least = ~0u;
   u64 base = 0;
@@ -115,10 +119,8 @@ KERNEL encode_integers(u32 each, u64 length, u32 part, u32 decimal, u32 real, u3
     }
     for (u32 s = t; s < n; s += BLOCK) {
       const u32 i = s / GROUP_OF * step * GROUP_OF + s % GROUP_OF;
-      u64 v = a[i];
-      if (o == 1u) v = a[i + 1u] - v;
-      if (o == 2u) v = a[i + 2u] - a[i + 1u] - (a[i + 1u] - v);
-      z[s] = v;
+      const u64 v = AT(i);
+      z[s] = o == 0u ? v : o == 1u ? AT(i + 1u) - v : AT(i + 2u) - AT(i + 1u) - (AT(i + 1u) - v);
     }
     group_barrier();
     base = encode_best_base(z, n, turn == 3u ? stride : 1u, by_median, ends, sums, &bits);
@@ -155,8 +157,8 @@ KERNEL encode_integers(u32 each, u64 length, u32 part, u32 decimal, u32 real, u3
     out[0] = decimal ? (u8)4 : (u8)3;
     if (decimal) encode_put(out, 1u, heads[2u * block], 4u);
     out[before] = (u8)(order | (uniform ? 4u : 0u));
-    if (order > 0u) encode_put(out, before + 1u, a[0], 8u);
-    if (order > 1u) encode_put(out, before + 9u, a[1], 8u);
+    if (order > 0u) encode_put(out, before + 1u, AT(0u), 8u);
+    if (order > 1u) encode_put(out, before + 9u, AT(1u), 8u);
     encode_put(out, before + 1u + 8u * order, base, 8u);
     encode_put(out, before + 9u + 8u * order, all_wide, 2u);
     if (uniform) out[packed - 1u] = (u8)widths[0];
