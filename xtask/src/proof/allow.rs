@@ -72,10 +72,6 @@ pub(super) const UNRACED: &[(&str, &str)] = &[
         "matrix_small_f64",
         "its shared memory is more than the simulator's device has; the same text is seen with f32",
     ),
-    (
-        "series_anomaly",
-        "its jobs order their values twice, bit by bit, which is more items than the simulator's budget; an item has a value",
-    ),
     ("vector_sift", "it is started for many thousand rows only, which take the simulator hours"),
 ];
 const ROUNDS: &str = "jacobi_round is started for more than a hundred columns only, sixteen million items at least; the rest is seen";

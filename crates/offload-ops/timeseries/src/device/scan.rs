@@ -1,8 +1,10 @@
 //! Offsets from counts, by one group: for counts of tiles, of which there are few.
 
-use super::ITEMS;
 use offload_core::Failure;
 use offload_core::device::{Buffer, Gpu, Groups};
+
+/// Few, as a job starts this once for each bit of its values, and mostly has few tiles.
+const ITEMS: u32 = 64;
 
 offload_core::kernels! {
     /// Sums of all counts before each.
