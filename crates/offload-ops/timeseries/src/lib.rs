@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod device;
 mod median;
 mod reference;
 mod series;

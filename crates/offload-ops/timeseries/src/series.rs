@@ -1,7 +1,7 @@
 //! One series or many: what shapes tell of them, and their values as `f64`.
 
 use offload_api::{DType, Element, Field, Kind, Tensor, TensorSpec, Value};
-use offload_core::{Context, DeviceNeed, Failure, Plan, PlannedOutput, Rejection, integers};
+use offload_core::{Context, DeviceNeed, Failure, Plan, PlannedOutput, Rejection, integers, real};
 use rayon::prelude::*;
 use serde_json::json;
 use std::borrow::Cow;
@@ -11,9 +11,6 @@ pub(crate) const LARGEST: f64 = 1e100;
 
 /// Small allocations of every job: names, tasks, closures, the thread pool's own.
 pub(crate) const SMALL_BYTES: u64 = 256 * 1024;
-
-/// Why these operations stay on the CPU.
-pub(crate) const CPU_ONLY: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
 
 /// Values between two looks at the cancel flag.
 pub(crate) const BLOCK: usize = 1 << 14;
@@ -50,6 +47,21 @@ impl Extents {
         Ok(Extents { series, n, many, bytes: spec.bytes() })
     }
 
+    /// The extents of the tensor `name`, once it is known that the arithmetic holds every value.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of) and [`checked`].
+    pub(crate) fn of_checked(
+        name: &'static str,
+        tensor: &Tensor,
+        longest: usize,
+        ctx: &Context,
+    ) -> Result<Extents, Failure> {
+        let e = Extents::of(name, &tensor.spec(), longest)?;
+        checked(name, tensor, e, ctx)?;
+        Ok(e)
+    }
+
     /// All values.
     pub(crate) fn values(&self) -> u64 {
         (self.series as u64).saturating_mul(self.n as u64)
@@ -77,7 +89,7 @@ impl Extents {
             bytes_in: self.bytes.saturating_add(need.more_bytes_in),
             bytes_out,
             host_bytes: bytes_out.saturating_add(need.workspace).saturating_add(SMALL_BYTES),
-            device: CPU_ONLY,
+            device: need.device,
             outputs: need.outputs,
         }
     }
@@ -93,8 +105,15 @@ pub(crate) struct Need {
     pub(crate) more_bytes_out: u64,
     /// Bytes of workspace.
     pub(crate) workspace: u64,
+    /// What it asks of a device.
+    pub(crate) device: DeviceNeed,
     /// The outputs.
     pub(crate) outputs: Vec<PlannedOutput>,
+}
+
+/// One series `[n]` or many `[series, n]` as an input; [`Extents::of`] takes it.
+pub(crate) fn one_or_many() -> Kind {
+    real(1, 2)
 }
 
 /// An output of this type and shape.
@@ -132,6 +151,15 @@ pub(crate) fn values(tensor: &Tensor) -> Cow<'_, [f64]> {
     match (tensor.as_slice::<f64>(), tensor.as_slice::<f32>()) {
         (Some(all), _) => Cow::Borrowed(all),
         (_, Some(all)) => all.iter().map(|&x| f64::from(x)).collect(),
+        _ => Cow::Borrowed(&[]),
+    }
+}
+
+/// Some values of a tensor that [`Extents::of`] took, as [`values`] gives all.
+pub(crate) fn values_at(tensor: &Tensor, places: std::ops::Range<usize>) -> Cow<'_, [f64]> {
+    match (tensor.as_slice::<f64>(), tensor.as_slice::<f32>()) {
+        (Some(all), _) => Cow::Borrowed(&all[places]),
+        (_, Some(all)) => all[places].iter().map(|&x| f64::from(x)).collect(),
         _ => Cow::Borrowed(&[]),
     }
 }

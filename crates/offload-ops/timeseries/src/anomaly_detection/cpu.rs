@@ -1,15 +1,14 @@
 //! Scores by method, and what lies beyond the threshold.
 
 use super::{Detector, Inputs, LONGEST, global, local};
-use crate::series::{BLOCK, Extents, checked, filled, values, vector};
+use crate::series::{BLOCK, Extents, filled, values, vector};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let e = Extents::of("data", &inputs.data.spec(), LONGEST)?;
+    let e = Extents::of_checked("data", &inputs.data, LONGEST, ctx)?;
     let detector = inputs.detector(e.n)?;
-    checked("data", &inputs.data, e, ctx)?;
     let x = values(&inputs.data);
     let mut scores = vec![0.0f64; x.len()];
     if !x.is_empty() {
@@ -26,6 +25,16 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
             }
         }
     }
+    outputs(inputs, e, scores, ctx)
+}
+
+/// What lies beyond the threshold, and all scores where they are asked for.
+pub(super) fn outputs(
+    inputs: &Inputs<Tensor>,
+    e: Extents,
+    scores: Vec<f64>,
+    ctx: &Context,
+) -> Result<Record<Tensor>, Failure> {
     ctx.check()?;
     let limit = inputs.limit();
     let (mut series, mut indices, mut found) = (Vec::new(), Vec::new(), Vec::new());

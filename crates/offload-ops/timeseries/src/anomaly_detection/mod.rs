@@ -3,13 +3,17 @@
 mod cases;
 mod cpu;
 mod global;
+mod gpu;
 mod isolation;
 mod local;
 
-use crate::series::{Extents, Need, numbers, output, places, planned, sometimes, unplanned, values_bytes};
+use crate::series::{
+    Extents, Need, numbers, one_or_many, output, places, planned, sometimes, unplanned, values_bytes,
+};
 use crate::{median, stl};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int, real};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 26;
@@ -39,7 +43,7 @@ offload_core::inputs! {
     /// Inputs of `timeseries.anomaly_detection`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values, one series `[n]` or many `[series, n]`, in the order of time.
-        data: T = real(1, 2),
+        data: T = one_or_many(),
         /// From which score on a value is an anomaly: in robust standard deviations for `mad`, `zscore` and `stl`, 3.5 when
         /// left out; between 0 and 1 for `isolation`, 0.7 when left out.
         threshold: Option<f64> = float(0.0, 1e300),
@@ -195,12 +199,21 @@ impl Operation for AnomalyDetection {
                 .saturating_add(all.saturating_mul(3))
                 .saturating_add(per_series.saturating_mul(e.at_once()))
                 .saturating_add(per_thread.saturating_mul(threads)),
+            device: gpu::need(&inputs.data, e, detector),
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

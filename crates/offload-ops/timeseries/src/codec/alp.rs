@@ -43,6 +43,11 @@ pub(super) struct Exponents {
 }
 
 impl Exponents {
+    /// Both in one number, as the device takes them.
+    pub(super) fn number(self) -> u32 {
+        u32::from(self.e) | u32::from(self.f) << 8
+    }
+
     /// All there are; of equally good ones the first is taken.
     fn all() -> impl Iterator<Item = Exponents> {
         (0..=MAX_EXPONENT as u8).flat_map(|e| (0..=e).map(move |f| Exponents { e, f }))

@@ -4,24 +4,24 @@ use super::cursor::{Corrupt, Cursor};
 use super::header::Element;
 use super::{Effort, Method, alp, gorilla, integers, split};
 
-const RAW: u8 = 0;
-const CONSTANT: u8 = 1;
-const GORILLA: u8 = 2;
-const DELTA: u8 = 3;
-const ALP: u8 = 4;
-const SPLIT: u8 = 5;
+pub(super) const RAW: u8 = 0;
+pub(super) const CONSTANT: u8 = 1;
+pub(super) const GORILLA: u8 = 2;
+pub(super) const DELTA: u8 = 3;
+pub(super) const ALP: u8 = 4;
+pub(super) const SPLIT: u8 = 5;
 
 /// The names of the codings, by their number.
 pub(super) const NAMES: [&str; 6] = ["raw", "constant", "gorilla", "delta", "alp", "alp_split"];
 
 /// Bytes that a value takes at most, where `auto` looks no further.
-const SMALL_BYTES: usize = 2;
+pub(super) const SMALL_BYTES: usize = 2;
 
 /// Values of a block that stand for all of it when `auto` chooses.
-const PART: usize = 256;
+pub(super) const PART: usize = 256;
 
 /// Bits that a value takes as a decimal, from which on it is taken for none.
-const SPLIT_FROM_BITS: usize = 48;
+pub(super) const SPLIT_FROM_BITS: usize = 48;
 
 /// Reused between blocks.
 #[derive(Default)]
@@ -56,6 +56,36 @@ impl Coder {
     /// The same for timestamps, which are delta-coded whatever the values are.
     pub(super) fn for_timestamps(level: u8) -> Coder {
         Coder::new(Method::Delta, level, Element::I64, &[])
+    }
+
+    /// How values are to be coded.
+    pub(super) fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Whether values are of `f64`.
+    pub(super) fn is_real(&self) -> bool {
+        self.element == Element::F64
+    }
+
+    /// Numbers of which the windows of `gorilla` are put together, at the least.
+    pub(super) fn leaf(&self) -> usize {
+        self.effort.leaves.first().copied().unwrap_or(1)
+    }
+
+    /// Whether integers are also tried around their median.
+    pub(super) fn by_median(&self) -> bool {
+        self.effort.bases_by_median
+    }
+
+    /// Bits on the right of a split.
+    pub(super) fn right(&self) -> u32 {
+        self.right
+    }
+
+    /// The exponents that are tried for each block.
+    pub(super) fn exponents(&self) -> Vec<u32> {
+        self.exponents.iter().map(|x| x.number()).collect()
     }
 
     /// Appends a block that is not empty, and returns its coding.

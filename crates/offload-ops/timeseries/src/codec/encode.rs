@@ -98,22 +98,35 @@ pub(crate) fn encode(
             Ok::<(), Failure>(())
         },
     )?;
-    let header = Header {
-        element: source.element,
-        rank: if source.series.is_some() { 2 } else { 1 },
-        timestamps: source.timestamps.is_some(),
-        series: series as u64,
-        length: source.length as u64,
-        block: BLOCK as u32,
-    };
     let total: usize = written.iter().map(|w| w.bytes.len() + ENTRY_BYTES).sum();
     let mut bytes = Vec::with_capacity(HEADER_BYTES + total);
-    header.write(written.iter().map(|w| (w.bytes.len() as u32, w.checksum)), &mut bytes);
+    header(source).write(written.iter().map(|w| (w.bytes.len() as u32, w.checksum)), &mut bytes);
     for some in written.chunks(1024) {
         ctx.check()?;
         some.iter().for_each(|w| bytes.extend_from_slice(&w.bytes));
     }
-    let of = |coding: usize| written[stamps..].iter().filter(|w| usize::from(w.coding) == coding).count();
-    let blocks = NAMES.iter().enumerate().map(|(coding, name)| (*name, of(coding))).filter(|(_, n)| *n > 0);
-    Ok(Encoded { bytes, blocks: blocks.collect() })
+    Ok(Encoded { bytes, blocks: tally(written[stamps..].iter().map(|w| w.coding)) })
+}
+
+/// The header of a file of these series.
+pub(super) fn header(source: &Source<'_>) -> Header {
+    Header {
+        element: source.element,
+        rank: if source.series.is_some() { 2 } else { 1 },
+        timestamps: source.timestamps.is_some(),
+        series: source.series.unwrap_or(1) as u64,
+        length: source.length as u64,
+        block: BLOCK as u32,
+    }
+}
+
+/// How many blocks have which coding.
+pub(super) fn tally(codings: impl Iterator<Item = u8>) -> Vec<(&'static str, usize)> {
+    let mut counts = [0usize; NAMES.len()];
+    for coding in codings {
+        if let Some(count) = counts.get_mut(usize::from(coding)) {
+            *count += 1;
+        }
+    }
+    NAMES.into_iter().zip(counts).filter(|(_, n)| *n > 0).collect()
 }

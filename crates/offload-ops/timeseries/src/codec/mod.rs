@@ -9,6 +9,7 @@ mod bits;
 mod block;
 mod cursor;
 mod decode;
+pub(crate) mod device;
 mod encode;
 pub(crate) mod examples;
 mod gorilla;
@@ -18,8 +19,8 @@ mod patches;
 mod simd;
 mod split;
 
-pub(crate) use decode::{decode, workspace_bytes as decode_workspace_bytes};
-pub(crate) use encode::{Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
+pub(crate) use decode::{Decoded, decode, workspace_bytes as decode_workspace_bytes};
+pub(crate) use encode::{Encoded, Source, encode, most_bytes, workspace_bytes as encode_workspace_bytes};
 pub(crate) use header::{Element, Unreadable, values};
 
 /// Values of a block as they are written.

@@ -2,14 +2,15 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 mod method;
 
 use crate::codec;
 use method::Method;
 use offload_api::{DType, Field, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, DeviceNeed, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int,
-    integers, one_of,
+    About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, int, integers, one_of,
 };
 use serde_json::{Value as Json, json};
 
@@ -18,8 +19,6 @@ pub(crate) const MAX_BYTES: usize = 1 << 36;
 const LEVEL: i64 = 5;
 /// Names, the tally of blocks, closures, samples.
 pub(crate) const SMALL_BYTES: u64 = 256 * 1024;
-
-pub(crate) const WHY_CPU: &str = "the codings of time series have no device path yet";
 
 offload_core::inputs! {
     /// Inputs of `timeseries.compress`.
@@ -149,13 +148,21 @@ impl Operation for Compress {
             host_bytes: bytes_out
                 .saturating_add(codec::encode_workspace_bytes(columns, length as u64))
                 .saturating_add(SMALL_BYTES),
-            device: DeviceNeed::CpuOnly(WHY_CPU),
+            device: gpu::need(inputs)?,
             outputs: outputs.into_iter().map(|name| PlannedOutput { name, spec: None }).collect(),
         })
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,15 +1,14 @@
 //! Correlations on the CPU, one series after another; the lags of each are spread over the threads.
 
 use super::{Inputs, LONGEST, Normalization, lags};
-use crate::series::{BLOCK, Extents, checked, filled, values, vector};
+use crate::series::{BLOCK, Extents, filled, values, vector};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure};
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let e = Extents::of("a", &inputs.a.spec(), LONGEST)?;
-    checked("a", &inputs.a, e, ctx)?;
+    let e = Extents::of_checked("a", &inputs.a, LONGEST, ctx)?;
     if let Some(b) = &inputs.b {
-        checked("b", b, Extents::of("b", &b.spec(), LONGEST)?, ctx)?;
+        Extents::of_checked("b", b, LONGEST, ctx)?;
     }
     let (farthest, m) = (inputs.farthest(e.n), inputs.count(e.n));
     let a = values(&inputs.a);

@@ -2,13 +2,15 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 mod lags;
 
 pub(crate) use lags::product;
 
-use crate::series::{Extents, Need, output, places, planned, values_bytes};
+use crate::series::{Extents, Need, one_or_many, output, places, planned, values_bytes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, real};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 22;
@@ -29,10 +31,10 @@ offload_core::inputs! {
     /// Inputs of `timeseries.correlate`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values, one series `[n]` or many `[series, n]`.
-        a: T = real(1, 2),
+        a: T = one_or_many(),
         /// What each series is correlated with: one series for each, shaped as `a`, or one `[n]` for all; itself when left
         /// out.
-        b: Option<T> = real(1, 2),
+        b: Option<T> = one_or_many(),
         /// The largest lag; all that have products when left out.
         max_lag: Option<i64> = int(0, 1 << 22),
         /// `coefficient`: means are taken off, and lag 0 of a series with itself is 1. `covariance`: means are taken off, and
@@ -111,12 +113,21 @@ impl Operation for Correlate {
             workspace: values_bytes(&inputs.a)
                 .saturating_add(b.map_or(0, values_bytes))
                 .saturating_add(workspace),
+            device: gpu::need(inputs, e),
             outputs: vec![planned("lags", DType::I64, vec![m]), planned("values", DType::F64, e.shape(m))],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,16 +1,26 @@
 //! From bytes to tensors.
 
 use super::Inputs;
-use crate::codec::{self, Element, Unreadable};
+use crate::codec::{self, Decoded, Element, Unreadable};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure, Rejection};
 use serde_json::{Value as Json, json};
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let not_bytes = || Rejection::new("compressed", "compressed must be bytes: u8 of one dimension");
-    let file = inputs.compressed.as_slice::<u8>().ok_or_else(not_bytes)?;
+    let file = file(inputs)?;
     let limit = inputs.limit(file.len() as u64);
-    let decoded = codec::decode(file, limit, ctx)?.map_err(failure)?;
+    outputs(codec::decode(file, limit, ctx)?)
+}
+
+/// The bytes that are to be read.
+pub(super) fn file(inputs: &Inputs<Tensor>) -> Result<&[u8], Rejection> {
+    let not_bytes = || Rejection::new("compressed", "compressed must be bytes: u8 of one dimension");
+    inputs.compressed.as_slice::<u8>().ok_or_else(not_bytes)
+}
+
+/// What was read as tensors, or why it could not be read.
+pub(super) fn outputs(read: Result<Decoded, Unreadable>) -> Result<Record<Tensor>, Failure> {
+    let decoded = read.map_err(failure)?;
     let shape: Vec<usize> = decoded.series.into_iter().chain([decoded.length]).collect();
     let data = match decoded.element {
         Element::F64 => Tensor::new(shape, of_bits(decoded.values, f64::from_bits)),

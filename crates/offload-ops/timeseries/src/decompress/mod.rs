@@ -2,13 +2,14 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 use crate::codec;
-use crate::compress::{MAX_BYTES, SMALL_BYTES, WHY_CPU};
+use crate::compress::{MAX_BYTES, SMALL_BYTES};
 use offload_api::{DType, Elem, Field, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, DeviceNeed, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, bytes, int,
-    one_of,
+    About, Case, Context, Failure, Operation, Plan, PlannedOutput, Rejection, Slot, bytes, int, one_of,
 };
 
 /// Values for each byte that are expected where nobody says how many there are: a ratio of 32.
@@ -84,7 +85,7 @@ impl Operation for Decompress {
             host_bytes: bytes_out
                 .saturating_add(codec::decode_workspace_bytes(compressed.bytes()))
                 .saturating_add(SMALL_BYTES),
-            device: DeviceNeed::CpuOnly(WHY_CPU),
+            device: gpu::need(compressed.bytes(), limit),
             outputs: ["data", "timestamps"]
                 .into_iter()
                 .map(|name| PlannedOutput { name, spec: None })
@@ -94,6 +95,14 @@ impl Operation for Decompress {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

@@ -5,6 +5,18 @@ use crate::series::{filled, vector};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Case, Expect, Tolerance};
 
+/// So many that a device takes them.
+const SERIES: usize = 70;
+
+/// A series again and again, each time higher.
+fn high(of: &[f64]) -> Vec<f64> {
+    (1..=SERIES).flat_map(|k| of.iter().map(move |v| v * k as f64)).collect()
+}
+
+fn vector_of(indices: Vec<i64>) -> Value {
+    Value::Tensor(filled(vec![SERIES, 3], indices))
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let of = |data: Value, points| Record::new().with("data", data).with("points", Value::Int(points));
     let kept = |indices: &[i64], values: &[f64]| {
@@ -33,6 +45,21 @@ pub(super) fn cases() -> Vec<Case> {
                     .with("indices", Value::Tensor(filled(vec![2, 3], vec![0i64, 1, 3, 0, 2, 3])))
                     .with("values", Value::Tensor(filled(vec![2, 3], vec![0.0, 1.0, 0.0, 0.0, -1.0, 0.0]))),
             ),
+        ),
+        by_hand(
+            "seventy series, each some times as high",
+            of(many(&high(&[0.0, 0.0, 5.0, 0.0, 0.0, 0.0]), 6), 3),
+            {
+                let indices = vector_of([0i64, 2, 5].repeat(SERIES));
+                let values = filled(vec![SERIES, 3], high(&[0.0, 5.0, 0.0]));
+                exactly(Record::new().with("indices", indices).with("values", Value::Tensor(values)))
+            },
+        ),
+        by_hand(
+            "seventy series with stamps",
+            // Twice the triangles: |4 · 1 − 1 · 2| = 2 and |4 · 1 − 3 · 2| = 2; the first of equals stays.
+            of(many(&high(&[0.0, 1.0, 1.0, 2.0]), 4), 3).with("timestamps", vector(vec![0i64, 1, 3, 4])),
+            exactly(Record::new().with("indices", vector_of([0i64, 1, 3].repeat(SERIES)))),
         ),
         by_hand(
             "stamps in nanoseconds of which f64 does not hold the last digits",

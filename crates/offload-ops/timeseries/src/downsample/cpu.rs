@@ -1,15 +1,14 @@
 //! Largest triangle three buckets (Steinarsson 2013), each series by one thread: a choice depends on the one before.
 
 use super::{Inputs, LONGEST};
-use crate::series::{BLOCK, Extents, checked, filled, values};
+use crate::series::{BLOCK, Extents, filled, values};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 use serde_json::json;
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let e = Extents::of("data", &inputs.data.spec(), LONGEST)?;
-    checked("data", &inputs.data, e, ctx)?;
+    let e = Extents::of_checked("data", &inputs.data, LONGEST, ctx)?;
     let times = inputs.timestamps.as_ref().map(|t| ascending(t, ctx)).transpose()?;
     let m = e.n.min(inputs.points as usize);
     let mut indices = vec![0i64; e.series * m];
@@ -103,12 +102,12 @@ fn triangles(y: &[f64], x: &impl Times, chosen: &mut [i64], ctx: &Context) -> Re
 ///
 /// # Errors
 /// `not_finite`, `out_of_range` or `not_ascending` with the first time that is.
-fn ascending(t: &Tensor, ctx: &Context) -> Result<Vec<f64>, Failure> {
+pub(super) fn ascending(t: &Tensor, ctx: &Context) -> Result<Vec<f64>, Failure> {
     let times: Vec<f64> = match (t.as_slice::<i64>(), t.as_slice::<f64>()) {
         // Differences of 64 bits are exact before they are rounded; stamps in nanoseconds keep their last digits.
         (Some(t), _) => t.iter().map(|x| (i128::from(*x) - i128::from(t[0])) as f64).collect(),
         (_, Some(all)) => {
-            checked("timestamps", t, Extents::of("timestamps", &t.spec(), LONGEST)?, ctx)?;
+            Extents::of_checked("timestamps", t, LONGEST, ctx)?;
             all.iter().map(|x| x - all[0]).collect()
         }
         _ => Vec::new(),

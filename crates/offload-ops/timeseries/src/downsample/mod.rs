@@ -2,10 +2,12 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::series::{Extents, Need, numbers, output, places, planned, values_bytes};
+use crate::series::{Extents, Need, numbers, one_or_many, output, places, planned, values_bytes};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, one_of, real};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, one_of};
 
 /// The most values of a series.
 const LONGEST: usize = 1 << 40;
@@ -14,7 +16,7 @@ offload_core::inputs! {
     /// Inputs of `timeseries.downsample`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values, one series `[n]` or many `[series, n]`, in the order of time.
-        data: T = real(1, 2),
+        data: T = one_or_many(),
         /// How many points to keep of each series; all where a series has no more.
         points: i64 = int(2, 1 << 31),
         /// When each value was taken, `[n]`, for all series alike, ascending; evenly spaced when left out.
@@ -70,6 +72,7 @@ impl Operation for Downsample {
             more_bytes_in: times.map_or(0, TensorSpec::bytes),
             more_bytes_out: 0,
             workspace: values_bytes(&inputs.data).saturating_add(times.map_or(0, |t| 8 * t.elements())),
+            device: gpu::need(inputs, e, m),
             outputs: vec![
                 planned("indices", DType::I64, e.shape(m)),
                 planned("values", DType::F64, e.shape(m)),
@@ -79,6 +82,14 @@ impl Operation for Downsample {
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

@@ -12,11 +12,11 @@ mod smoothing;
 mod squares;
 mod which;
 
-use crate::series::{Extents, Need, numbers, output, planned, unplanned, values_bytes};
+use crate::series::{Extents, Need, numbers, one_or_many, output, planned, unplanned, values_bytes};
 use crate::stl;
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::{
-    About, Case, Context, Failure, Operation, Plan, Rejection, Slot, float, int, json_value, real,
+    About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, float, int, json_value,
 };
 use serde_json::Value as Json;
 use which::Which;
@@ -28,6 +28,8 @@ const FITTED: usize = 1 << 14;
 const FARTHEST: i64 = 1 << 16;
 const LEVEL: f64 = 0.95;
 const ORIGINS: i64 = 4;
+
+const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time";
 
 offload_core::choice! {
     /// How the values to come are found.
@@ -53,7 +55,7 @@ offload_core::inputs! {
     /// Inputs of `timeseries.forecast`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values so far, one series `[n]` or many `[series, n]`, evenly spaced in time, the latest last.
-        history: T = real(1, 2),
+        history: T = one_or_many(),
         /// How many values to forecast.
         horizon: i64 = int(1, FARTHEST),
         /// `naive`: the last value. `seasonal_naive`: the last season. `holt_winters`: exponential smoothing, its components
@@ -125,7 +127,7 @@ impl<T> Inputs<T> {
     }
 }
 
-fn one_or_many() -> Json {
+fn text_or_list() -> Json {
     let text = serde_json::json!({"type": "string"});
     serde_json::json!({"anyOf": [text, {"type": "array", "items": text}]})
 }
@@ -154,12 +156,12 @@ impl Operation for Forecast {
                 output(
                     "method",
                     "The method that was used; a list of one for each of many series.",
-                    json_value(one_or_many),
+                    json_value(text_or_list),
                 ),
                 output(
                     "model",
                     "The model that was fitted, in words; a list of one for each of many series.",
-                    json_value(one_or_many),
+                    json_value(text_or_list),
                 ),
                 output(
                     "mae",
@@ -202,6 +204,7 @@ impl Operation for Forecast {
             workspace: values_bytes(&inputs.history)
                 .saturating_add(per_task.saturating_mul(threads))
                 .saturating_add((24 * horizon as u64 + 4 * word).saturating_mul(e.series as u64)),
+            device: DeviceNeed::CpuOnly(WHY_CPU),
             outputs,
         }))
     }

@@ -2,13 +2,17 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 mod pick;
 mod profile;
+mod profile_gpu;
 mod search;
+mod search_gpu;
 mod windows;
 
 use crate::series::{Extents, Need, numbers, places, planned, sometimes, unplanned, values_bytes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, real};
 
 /// The most values of a series that is searched for a query.
@@ -176,12 +180,21 @@ impl Operation for Match {
                 .saturating_add(query.map_or(0, values_bytes))
                 .saturating_add(24 * windows)
                 .saturating_add(workspace),
+            device: gpu::need(inputs, a),
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

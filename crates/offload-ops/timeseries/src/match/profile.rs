@@ -7,7 +7,7 @@ use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
 /// Steps along a diagonal after which a covariance is summed anew, so that roundings do not add up.
-const ANEW: usize = 1 << 12;
+pub(super) const ANEW: usize = 1 << 12;
 
 /// For each window the largest correlation with another, and where that starts; none where all others are excluded.
 pub(super) struct Profile {
@@ -28,32 +28,40 @@ pub(super) fn cost(a: Asked) -> (f64, u64) {
     (5.0 * w * w + anew, 64 * (windows + a.m as u64) + threads * (12 * windows + 40 * (a.m as u64 + 1)))
 }
 
-/// What each window is made of, beside its values.
-struct Known<'a> {
-    x: &'a [f64],
+/// A series from its first value on, and what each window is made of.
+pub(super) struct Known {
+    pub(super) x: Vec<f64>,
     m: usize,
     /// 1 / (σ √m), 0 where the window is constant.
-    scale: Vec<f64>,
-    mean: Vec<f64>,
+    pub(super) scale: Vec<f64>,
+    pub(super) mean: Vec<f64>,
     /// Half of what the last value and the one before the first differ by, and the sum of their differences from the means.
-    half: Vec<f64>,
-    both: Vec<f64>,
+    pub(super) half: Vec<f64>,
+    pub(super) both: Vec<f64>,
+}
+
+impl Known {
+    /// Looks at each window of a series.
+    pub(super) fn of(x: &[f64], a: Asked, ctx: &Context) -> Result<Known, Failure> {
+        let (m, windows) = (a.m, a.windows);
+        let origin = x.first().copied().unwrap_or(0.0);
+        let x: Vec<f64> = x.iter().map(|v| v - origin).collect();
+        let mut scale = deviations(&x, m, ctx)?;
+        scale.iter_mut().for_each(|s| *s = if *s > 0.0 { 1.0 / (*s * (m as f64).sqrt()) } else { 0.0 });
+        let mut mean = crate::rolling::means(&x, m, ctx)?;
+        mean.drain(..m - 1);
+        let step = |i: usize, of: &dyn Fn(usize) -> f64| if i == 0 { 0.0 } else { of(i) };
+        let half = (0..windows).map(|i| step(i, &|i| (x[i + m - 1] - x[i - 1]) / 2.0)).collect();
+        let both =
+            (0..windows).map(|i| step(i, &|i| (x[i + m - 1] - mean[i]) + (x[i - 1] - mean[i - 1]))).collect();
+        Ok(Known { x, m, scale, mean, half, both })
+    }
 }
 
 /// Finds the profile of a series.
 pub(super) fn of(x: &[f64], a: Asked, ctx: &Context) -> Result<Profile, Failure> {
-    let (m, windows) = (a.m, a.windows);
-    let origin = x.first().copied().unwrap_or(0.0);
-    let x: Vec<f64> = x.iter().map(|v| v - origin).collect();
-    let mut scale = deviations(&x, m, ctx)?;
-    scale.iter_mut().for_each(|s| *s = if *s > 0.0 { 1.0 / (*s * (m as f64).sqrt()) } else { 0.0 });
-    let mut mean = crate::rolling::means(&x, m, ctx)?;
-    mean.drain(..m - 1);
-    let step = |i: usize, of: &dyn Fn(usize) -> f64| if i == 0 { 0.0 } else { of(i) };
-    let half = (0..windows).map(|i| step(i, &|i| (x[i + m - 1] - x[i - 1]) / 2.0)).collect();
-    let both =
-        (0..windows).map(|i| step(i, &|i| (x[i + m - 1] - mean[i]) + (x[i - 1] - mean[i - 1]))).collect();
-    let known = Known { x: &x, m, scale, mean, half, both };
+    let windows = a.windows;
+    let known = Known::of(x, a, ctx)?;
 
     // Every so many-th diagonal is one thread's. The largest of all is the largest of each one's largest, whoever had which.
     let parts = rayon::current_num_threads().max(1);
@@ -92,7 +100,7 @@ fn take(best: &mut f64, at: &mut u32, correlation: f64, window: u32) {
     }
 }
 
-impl Known<'_> {
+impl Known {
     /// All pairs of windows that are `apart` from each other.
     fn diagonal(&self, apart: usize, p: &mut Profile, ctx: &Context) -> Result<(), Failure> {
         let windows = self.scale.len();

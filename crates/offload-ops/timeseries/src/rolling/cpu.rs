@@ -1,7 +1,7 @@
 //! Windows on the CPU: over each series, and within one over runs of whole blocks.
 
 use super::{Inputs, LONGEST, Statistic, fold, median};
-use crate::series::{Extents, checked, filled, values};
+use crate::series::{Extents, filled, values};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
@@ -21,8 +21,7 @@ pub(super) struct Windows {
 }
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let e = Extents::of("data", &inputs.data.spec(), LONGEST)?;
-    checked("data", &inputs.data, e, ctx)?;
+    let e = Extents::of_checked("data", &inputs.data, LONGEST, ctx)?;
     let (asked, fewest) = (inputs.asked()?, inputs.fewest()?);
     // A window that is never full has what a window of the whole series has.
     let width = (inputs.window as usize).clamp(1, e.n.max(1));

@@ -3,13 +3,16 @@
 mod cases;
 mod cpu;
 mod fold;
+pub(crate) mod gpu;
 mod median;
+pub(crate) mod wavelet;
 
 pub(crate) use cpu::{deviations, means};
 
-use crate::series::{Extents, Need, planned, sometimes, values_bytes};
+use crate::series::{Extents, Need, one_or_many, planned, sometimes, values_bytes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, json_value, real};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, Failure, Operation, Plan, Rejection, Slot, int, json_value};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -59,7 +62,7 @@ offload_core::inputs! {
     /// Inputs of `timeseries.rolling`.
     pub struct Inputs<T> (dtype: F64) {
         /// The values, one series `[n]` or many `[series, n]`, in the order of time.
-        data: T = real(1, 2),
+        data: T = one_or_many(),
         /// How many values a window has: the value itself and those before it.
         window: i64 = int(1, 1 << 30),
         /// Which statistics, each of which is an output: `mean`, `std`, `var`, `min`, `max`, `sum`, `median`; `["mean"]`
@@ -163,12 +166,21 @@ impl Operation for Rolling {
             more_bytes_in: 0,
             more_bytes_out: 0,
             workspace: values_bytes(&inputs.data).saturating_add(tasks.saturating_mul(state * (window + 1))),
+            device: gpu::need(&inputs.data, e, &asked),
             outputs: asked.iter().map(|(name, _)| planned(name, DType::F64, e.shape(e.n))).collect(),
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {
