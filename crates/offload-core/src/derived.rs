@@ -56,6 +56,16 @@ impl Origin {
         inputs.map(|inputs| Origin { inputs, variant: 0 })
     }
 
+    /// An input as it is.
+    pub(crate) fn input(key: ResidentKey) -> Origin {
+        Origin { inputs: vec![Some(key)], variant: 0 }
+    }
+
+    /// Whether this input is among those.
+    pub(crate) fn names(&self, key: ResidentKey) -> bool {
+        self.inputs.contains(&Some(key))
+    }
+
     /// The same inputs made into something else.
     #[must_use]
     pub fn variant(&self, variant: u64) -> Origin {

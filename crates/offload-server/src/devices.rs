@@ -82,6 +82,7 @@ impl DeviceSearch {
         };
         let (found_by, pipeline) = (Arc::clone(&search), Arc::downgrade(pipeline));
         let (settings, options) = (config.devices.clone(), options(config));
+        let derived_bytes = config.run.derived_bytes;
         std::thread::Builder::new()
             .name("device-search".into())
             .spawn(move || {
@@ -94,7 +95,7 @@ impl DeviceSearch {
                 }
                 found_by.ended(found.absent);
                 for device in found.devices {
-                    take_in(device, &settings, &options, &launch, &pipeline);
+                    take_in(device, &settings, derived_bytes, &options, &launch, &pipeline);
                 }
             })
             .map_err(|e| StartError::because("the search for devices", e))?;
@@ -120,6 +121,7 @@ fn add_test_devices(found: &mut Found, settings: &Settings) {
 fn take_in(
     device: FoundDevice,
     settings: &Settings,
+    derived_bytes: u64,
     options: &Options,
     launch: &Launch,
     pipeline: &Weak<Pipeline>,
@@ -132,6 +134,7 @@ fn take_in(
         options: ServeOptions {
             open: options.clone(),
             resident_percent: settings.resident_percent,
+            derived_bytes,
             keep_bytes: usize::try_from(settings.staging_keep_bytes).unwrap_or(usize::MAX),
         },
         watchdog: positive(settings.watchdog_ms),

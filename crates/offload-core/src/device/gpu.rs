@@ -1,14 +1,14 @@
 //! What an operation's device path sees: typed buffers within the job's reservation.
 
-use super::resident::{Epoch, Kept, Lookup};
+use super::resident::{Epoch, Kept, Lookup, Name};
 use super::scrub::hand_back;
 use super::{
     At, Blas, Descriptor, DeviceError, DeviceLane, DeviceReport, Gemm, Handle, KernelSource, Launch, Mark,
     ModuleId, Residents, Solver,
 };
-use crate::{Context, Failure, TenantId};
+use crate::{Context, Failure, Origin, TenantId};
 use bytemuck::Pod;
-use offload_api::{Element, Record, ResidentKey, Tensor};
+use offload_api::{Element, Record, Tensor};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub struct Gpu<'a> {
     reserved_bytes: u64,
     used_bytes: u64,
     taken: Vec<Handle>,
-    pinned: Vec<ResidentKey>,
+    pinned: Vec<Name>,
     phase: Option<(Phase, Mark)>,
     spans: Vec<(Phase, Mark, Mark)>,
     timings: GpuTimings,
@@ -194,35 +194,68 @@ impl<'a> Gpu<'a> {
             return self.upload(elements()?);
         };
         // Elements may have to be brought from another process, so they are read only where they are needed.
-        let bytes = tensor.bytes();
-        let buffer = |handle| Buffer { handle, len: tensor.data().len(), element: PhantomData };
-        match self.residents.lookup(self.epoch, &self.tenant, key, bytes) {
-            Lookup::Present(handle) => {
-                self.pinned.push(key);
-                Ok(buffer(handle))
-            }
-            Lookup::NoRoom => self.upload(elements()?),
+        match self.kept(key.into(), tensor.bytes(), || tensor.data().as_bytes())? {
+            Some(handle) => Ok(Buffer { handle, len: tensor.data().len(), element: PhantomData }),
+            None => self.upload(elements()?),
+        }
+    }
+
+    /// What is made of inputs (the rows of a graph), which must not be written. Where all of them have an identity it
+    /// is kept on the device for later jobs under its origin and the name of the part, and found there by them
+    /// without being made. A part of one name and origin has one element type.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros), and those of `make`.
+    pub fn derived<T: Pod, E: AsRef<[T]>>(
+        &mut self,
+        origin: Option<&Origin>,
+        part: &'static str,
+        make: impl FnOnce() -> Result<E, Failure>,
+    ) -> Result<Buffer<T>, Failure> {
+        let Some(origin) = origin else { return self.upload(make()?.as_ref()) };
+        let name = Name { origin: origin.clone(), part };
+        if let Some((handle, bytes)) = self.residents.find(self.epoch, &self.tenant, &name) {
+            debug_assert!((bytes as usize).is_multiple_of(size_of::<T>()), "{part} is of another type");
+            self.pinned.push(name);
+            return Ok(Buffer { handle, len: bytes as usize / size_of::<T>(), element: PhantomData });
+        }
+        let made = make()?;
+        let content: &[u8] = bytemuck::cast_slice(made.as_ref());
+        match self.kept(name, content.len() as u64, || content)? {
+            Some(handle) => Ok(Buffer { handle, len: made.as_ref().len(), element: PhantomData }),
+            None => self.upload(made.as_ref()),
+        }
+    }
+
+    /// Memory with this content that stays for later jobs; `None` when there is no room for it.
+    fn kept<'c>(
+        &mut self,
+        name: Name,
+        bytes: u64,
+        content: impl FnOnce() -> &'c [u8],
+    ) -> Result<Option<Handle>, Failure> {
+        let handle = match self.residents.lookup(self.epoch, &self.tenant, &name, bytes) {
+            Lookup::NoRoom => return Ok(None),
+            Lookup::Present(handle) => handle,
             Lookup::Room { freed, surplus_bytes } => {
-                let brought = self
-                    .release(&freed, surplus_bytes)
-                    .and_then(|()| self.bring(bytes, tensor.data().as_bytes()));
+                let brought = self.release(&freed, surplus_bytes).and_then(|()| self.bring(bytes, content()));
                 let handle = brought.inspect_err(|_| self.residents.unused(self.epoch, bytes))?;
-                let handle = match self.residents.keep(self.epoch, &self.tenant, key, handle, bytes) {
+                match self.residents.keep(self.epoch, &self.tenant, &name, handle, bytes) {
                     Kept::Mine => handle,
                     Kept::Other(there) => {
-                        self.pinned.push(key);
+                        self.pinned.push(name);
                         self.release(&[handle], bytes)?;
-                        return Ok(buffer(there));
+                        return Ok(Some(there));
                     }
                     Kept::Not => {
                         self.taken.push(handle);
-                        return Ok(buffer(handle));
+                        return Ok(Some(handle));
                     }
-                };
-                self.pinned.push(key);
-                Ok(buffer(handle))
+                }
             }
-        }
+        };
+        self.pinned.push(name);
+        Ok(Some(handle))
     }
 
     fn bring(&mut self, bytes: u64, content: &[u8]) -> Result<Handle, DeviceError> {
@@ -411,8 +444,8 @@ impl<'a> Gpu<'a> {
         // Another lane may take an input away once it is not pinned, so what reads it must have ended. Where that is
         // not known it stays, until the device is restarted.
         if !scrubbed.as_ref().is_err_and(DeviceError::is_sticky) {
-            for key in pinned {
-                self.residents.unpin(self.epoch, &self.tenant, key);
+            for name in &pinned {
+                self.residents.unpin(self.epoch, &self.tenant, name);
             }
         }
         scrubbed.and(marked).and_then(|()| self.read_spans())

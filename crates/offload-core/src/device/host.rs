@@ -1,7 +1,7 @@
 //! Where a device's jobs run: a thread of this process, or a worker process. The boundary is a job.
 
 use super::{Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents};
-use crate::{Context, Failure, Registered, TenantId};
+use crate::{Context, Derived, Failure, Registered, TenantId};
 use offload_api::{Record, ResidentKey, Tensor};
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub trait DeviceHost: Send + Sync {
     /// # Errors
     /// When it does not answer.
     fn health(&self) -> Result<Health, DeviceError>;
-    /// Whether it most probably still has this input of an earlier job. A hint for whoever chooses a device: where it is
+    /// Whether it most probably still has this input of an earlier job, or what was made of it. A hint for whoever chooses a device: where it is
     /// wrong, the input is sent again.
     fn holds(&self, _tenant: &TenantId, _key: ResidentKey) -> bool {
         false
@@ -62,6 +62,7 @@ pub trait JobLane: Send {
 pub struct InProcess {
     device: Arc<dyn Device>,
     residents: Arc<Residents>,
+    derived: Option<Arc<Derived>>,
 }
 
 impl InProcess {
@@ -72,7 +73,14 @@ impl InProcess {
 
     /// The device itself, keeping at most this many bytes of inputs there between jobs.
     pub fn with_residents(device: Arc<dyn Device>, resident_bytes: u64) -> InProcess {
-        InProcess { device, residents: Arc::new(Residents::new(resident_bytes)) }
+        InProcess { device, residents: Arc::new(Residents::new(resident_bytes)), derived: None }
+    }
+
+    /// The same, keeping at most this many bytes of what device paths make of inputs in host memory between jobs. Without,
+    /// a job's context says where that is kept.
+    #[must_use]
+    pub fn with_derived(self, derived_bytes: u64) -> InProcess {
+        InProcess { derived: Some(Arc::new(Derived::new(derived_bytes))), ..self }
     }
 
     /// What is kept there.
@@ -88,7 +96,12 @@ impl DeviceHost for InProcess {
 
     fn open(&self, priority: LanePriority) -> Result<Box<dyn JobLane>, DeviceError> {
         let lane = self.device.open_lane(priority)?;
-        Ok(Box::new(Lane { lane, device: Arc::clone(&self.device), residents: Arc::clone(&self.residents) }))
+        Ok(Box::new(Lane {
+            lane,
+            device: Arc::clone(&self.device),
+            residents: Arc::clone(&self.residents),
+            derived: self.derived.clone(),
+        }))
     }
 
     fn health(&self) -> Result<Health, DeviceError> {
@@ -104,18 +117,23 @@ struct Lane {
     lane: Box<dyn DeviceLane>,
     device: Arc<dyn Device>,
     residents: Arc<Residents>,
+    derived: Option<Arc<Derived>>,
 }
 
 impl JobLane for Lane {
     fn run(&mut self, job: DeviceJob) -> DeviceReport {
         // What was kept before a restart is gone, whoever noticed the restart first.
         self.residents.enter(self.device.generation());
+        let context = match &self.derived {
+            Some(derived) => job.context.with_derived(Arc::clone(derived), job.tenant.clone()),
+            None => job.context,
+        };
         let mut gpu = Gpu::new(
             self.lane.as_mut(),
             self.device.descriptor(),
             &self.residents,
             job.tenant,
-            job.context,
+            context,
             job.reserved_bytes,
         );
         let epoch = gpu.epoch();

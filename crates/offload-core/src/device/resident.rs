@@ -1,17 +1,17 @@
-//! Inputs that stay on a device between jobs.
+//! Inputs, and what is made of them, that stay on a device between jobs.
 
 use super::scrub::hand_back;
 use super::{DeviceLane, Handle};
-use crate::TenantId;
+use crate::{Origin, TenantId};
 use offload_api::ResidentKey;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Inputs kept on a device, each under its tenant and the identity of its data; the least recently used goes first.
-/// What a running job uses stays.
+/// Inputs and parts made of inputs, kept on a device, each under its tenant and the identities of its data; the least
+/// recently used goes first. What a running job uses stays.
 ///
-/// Memory is charged from before it is taken until after it has been given back, so at no moment do kept inputs,
-/// those on their way and those on their way out have more bytes than the budget.
+/// Memory is charged from before it is taken until after it has been given back, so at no moment do kept ones, those
+/// on their way and those on their way out have more bytes than the budget.
 #[derive(Debug)]
 pub struct Residents {
     budget_bytes: u64,
@@ -24,7 +24,21 @@ struct State {
     generation: u64,
     charged_bytes: u64,
     clock: u64,
-    entries: HashMap<(TenantId, ResidentKey), Entry>,
+    entries: HashMap<(TenantId, Name), Entry>,
+}
+
+/// By what something on a device is known: the inputs that it is made of, and which part of what is made of them it
+/// is. An input is the nameless part of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    pub(super) origin: Origin,
+    pub(super) part: &'static str,
+}
+
+impl From<ResidentKey> for Name {
+    fn from(key: ResidentKey) -> Name {
+        Name { origin: Origin::input(key), part: "" }
+    }
 }
 
 #[derive(Debug)]
@@ -40,7 +54,7 @@ struct Entry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
 
-/// What to do for an input that is not there.
+/// What to do for an input that may not be there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
     /// It is there, and pinned for the job.
@@ -75,9 +89,9 @@ impl Residents {
         self.lock().charged_bytes
     }
 
-    /// Whether this input is kept.
+    /// Whether this input is kept, or something that is made of it.
     pub fn holds(&self, tenant: &TenantId, key: ResidentKey) -> bool {
-        self.lock().entries.contains_key(&(tenant.clone(), key))
+        self.lock().entries.keys().any(|(of, name)| of == tenant && name.origin.names(key))
     }
 
     /// Forgets everything: the device's memory is gone. What running jobs still say of it is not heard.
@@ -107,7 +121,21 @@ impl Residents {
         }
     }
 
-    pub(super) fn lookup(&self, epoch: Epoch, tenant: &TenantId, key: ResidentKey, bytes: u64) -> Lookup {
+    /// What is kept under this name, of whatever size, pinned for the job.
+    pub(super) fn find(&self, epoch: Epoch, tenant: &TenantId, name: &Name) -> Option<(Handle, u64)> {
+        let mut state = self.lock();
+        if state.epoch != epoch {
+            return None;
+        }
+        state.clock += 1;
+        let now = state.clock;
+        let entry = state.entries.get_mut(&(tenant.clone(), name.clone()))?;
+        entry.used_at = now;
+        entry.jobs += 1;
+        Some((entry.handle, entry.bytes))
+    }
+
+    pub(super) fn lookup(&self, epoch: Epoch, tenant: &TenantId, name: &Name, bytes: u64) -> Lookup {
         let mut state = self.lock();
         // Nothing is not worth an entry, of which there would be no end.
         if state.epoch != epoch || bytes > self.budget_bytes || bytes == 0 {
@@ -115,7 +143,7 @@ impl Residents {
         }
         state.clock += 1;
         let now = state.clock;
-        if let Some(entry) = state.entries.get_mut(&(tenant.clone(), key)) {
+        if let Some(entry) = state.entries.get_mut(&(tenant.clone(), name.clone())) {
             // The same identity with another size is not the same data.
             if entry.bytes != bytes {
                 return Lookup::NoRoom;
@@ -135,7 +163,7 @@ impl Residents {
         &self,
         epoch: Epoch,
         tenant: &TenantId,
-        key: ResidentKey,
+        name: &Name,
         handle: Handle,
         bytes: u64,
     ) -> Kept {
@@ -145,7 +173,7 @@ impl Residents {
         }
         state.clock += 1;
         let used_at = state.clock;
-        if let Some(entry) = state.entries.get_mut(&(tenant.clone(), key)) {
+        if let Some(entry) = state.entries.get_mut(&(tenant.clone(), name.clone())) {
             if entry.bytes != bytes {
                 state.charged_bytes -= bytes;
                 return Kept::Not;
@@ -154,7 +182,7 @@ impl Residents {
             entry.jobs += 1;
             return Kept::Other(entry.handle);
         }
-        state.entries.insert((tenant.clone(), key), Entry { handle, bytes, used_at, jobs: 1 });
+        state.entries.insert((tenant.clone(), name.clone()), Entry { handle, bytes, used_at, jobs: 1 });
         Kept::Mine
     }
 
@@ -167,10 +195,10 @@ impl Residents {
     }
 
     /// A job ended with this input.
-    pub(super) fn unpin(&self, epoch: Epoch, tenant: &TenantId, key: ResidentKey) {
+    pub(super) fn unpin(&self, epoch: Epoch, tenant: &TenantId, name: &Name) {
         let mut state = self.lock();
         if state.epoch == epoch
-            && let Some(entry) = state.entries.get_mut(&(tenant.clone(), key))
+            && let Some(entry) = state.entries.get_mut(&(tenant.clone(), name.clone()))
         {
             debug_assert!(entry.jobs > 0, "unpinned once too often");
             entry.jobs = entry.jobs.saturating_sub(1);
@@ -228,7 +256,7 @@ impl State {
     }
 
     /// What no job uses, the least recently used first.
-    fn idle(&self, of: impl Fn(&TenantId) -> bool) -> Vec<(TenantId, ResidentKey)> {
+    fn idle(&self, of: impl Fn(&TenantId) -> bool) -> Vec<(TenantId, Name)> {
         let mut idle: Vec<_> = self
             .entries
             .iter()
@@ -241,7 +269,7 @@ impl State {
 
     /// The least recently used whose going leaves at most `limit` bytes charged; `None` when what running jobs use
     /// is too much.
-    fn idle_down_to(&self, limit: u64) -> Option<Vec<(TenantId, ResidentKey)>> {
+    fn idle_down_to(&self, limit: u64) -> Option<Vec<(TenantId, Name)>> {
         let mut left = self.charged_bytes;
         if left <= limit {
             return Some(Vec::new());
@@ -256,7 +284,7 @@ impl State {
     }
 
     /// Takes entries out; their bytes stay charged.
-    fn remove(&mut self, keys: &[(TenantId, ResidentKey)]) -> (Vec<Handle>, u64) {
+    fn remove(&mut self, keys: &[(TenantId, Name)]) -> (Vec<Handle>, u64) {
         let out: Vec<Entry> = keys.iter().filter_map(|key| self.entries.remove(key)).collect();
         (out.iter().map(|e| e.handle).collect(), out.iter().map(|e| e.bytes).sum())
     }

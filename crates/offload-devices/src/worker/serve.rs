@@ -21,13 +21,20 @@ pub struct ServeOptions {
     pub open: Options,
     /// Percent of the device's memory that inputs may take which are kept there between jobs.
     pub resident_percent: u8,
+    /// Bytes of host memory for what device paths make of inputs (the rows of a graph) and that is kept between jobs.
+    pub derived_bytes: u64,
     /// Bytes of a lane's shared memory that are kept between jobs.
     pub keep_bytes: usize,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        ServeOptions { open: Options::default(), resident_percent: 50, keep_bytes: 256 << 20 }
+        ServeOptions {
+            open: Options::default(),
+            resident_percent: 50,
+            derived_bytes: 1 << 30,
+            keep_bytes: 256 << 20,
+        }
     }
 }
 
@@ -53,7 +60,8 @@ pub fn serve(registry: &'static Registry, selector: &str, options: &ServeOptions
     };
     let descriptor = device.descriptor().clone();
     let resident_bytes = descriptor.memory_bytes / 100 * u64::from(options.resident_percent.min(100));
-    let host = InProcess::with_residents(Arc::clone(&device), resident_bytes);
+    let host =
+        InProcess::with_residents(Arc::clone(&device), resident_bytes).with_derived(options.derived_bytes);
     let shared = Arc::new(Shared { registry, device, host, keep_bytes: options.keep_bytes });
     reply(&control, Reply::Ready(Ok(descriptor)))?;
     loop {

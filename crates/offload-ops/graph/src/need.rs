@@ -90,7 +90,7 @@ impl Extents {
                 .saturating_add(self.network())
                 .saturating_add(need.workspace)
                 .saturating_add(SMALL_BYTES),
-            device: DeviceNeed::CpuOnly("this operation has no device path yet"),
+            device: need.device,
             outputs: need.outputs.iter().map(|&name| PlannedOutput { name, spec: None }).collect(),
         }
     }
@@ -111,9 +111,14 @@ pub(crate) struct Need {
     pub(crate) bytes_out: u64,
     /// Bytes of rows and workspace.
     pub(crate) workspace: u64,
+    /// What it asks of a device: rows, workspace and what is downloaded, for as many nodes as there can be.
+    pub(crate) device: DeviceNeed,
     /// The outputs.
     pub(crate) outputs: &'static [&'static str],
 }
+
+/// Of operations without a device path.
+pub(crate) const NO_DEVICE: DeviceNeed = DeviceNeed::CpuOnly("this operation has no device path yet");
 
 /// What `work` counts.
 pub(crate) const WORK_UNIT: &str = "vertices and edges visited";

@@ -7,17 +7,17 @@ fn tenant(name: &str) -> TenantId {
     TenantId::new(name)
 }
 
-fn key(n: u128) -> ResidentKey {
-    ResidentKey(n)
+fn key(n: u128) -> Name {
+    ResidentKey(n).into()
 }
 
 /// Brings an input of 10 bytes as a job does; what had to go for it.
 fn bring(r: &Residents, who: &str, n: u128) -> Vec<Handle> {
     let epoch = r.epoch();
-    match r.lookup(epoch, &tenant(who), key(n), 10) {
+    match r.lookup(epoch, &tenant(who), &key(n), 10) {
         Lookup::Room { freed, surplus_bytes } => {
             r.unused(epoch, surplus_bytes);
-            assert_eq!(r.keep(epoch, &tenant(who), key(n), Handle(n as u64), 10), Kept::Mine);
+            assert_eq!(r.keep(epoch, &tenant(who), &key(n), Handle(n as u64), 10), Kept::Mine);
             freed
         }
         other => panic!("{other:?}"),
@@ -25,7 +25,7 @@ fn bring(r: &Residents, who: &str, n: u128) -> Vec<Handle> {
 }
 
 fn done(r: &Residents, who: &str, n: u128) {
-    r.unpin(r.epoch(), &tenant(who), key(n));
+    r.unpin(r.epoch(), &tenant(who), &key(n));
 }
 
 #[test]
@@ -35,12 +35,12 @@ fn the_least_recently_used_goes_first() {
         assert_eq!(bring(&r, "a", n), []);
         done(&r, "a", n);
     }
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(1), 10), Lookup::Present(Handle(1)));
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(1), 10), Lookup::Present(Handle(1)));
     done(&r, "a", 1);
     assert_eq!(bring(&r, "a", 4), [Handle(2)], "1 was used after 2");
     done(&r, "a", 4);
     let both = Lookup::Room { freed: vec![Handle(3), Handle(1)], surplus_bytes: 5 };
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(5), 15), both, "as many as it takes, no more");
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(5), 15), both, "as many as it takes, no more");
     assert_eq!(r.used_bytes(), 30, "they are charged until they have been given back");
     r.unused(r.epoch(), 5);
     assert_eq!(r.used_bytes(), 25);
@@ -51,25 +51,52 @@ fn what_a_job_uses_stays() {
     let r = Residents::new(30);
     bring(&r, "a", 1);
     bring(&r, "a", 2);
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(1), 10), Lookup::Present(Handle(1)), "a second job");
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(1), 10), Lookup::Present(Handle(1)), "a second job");
     done(&r, "a", 1);
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(3), 15), Lookup::NoRoom, "one job still uses each");
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(3), 15), Lookup::NoRoom, "one job still uses each");
     assert_eq!(r.evict_all(r.epoch()), (vec![], 0));
     assert_eq!(r.used_bytes(), 20, "a refusal charges nothing");
     done(&r, "a", 1);
     assert_eq!(r.evict_all(r.epoch()), (vec![Handle(1)], 10));
-    assert!(r.holds(&tenant("a"), key(2)) && !r.holds(&tenant("a"), key(1)));
+    assert!(r.holds(&tenant("a"), ResidentKey(2)) && !r.holds(&tenant("a"), ResidentKey(1)));
 }
 
 #[test]
 fn tenants_are_apart_under_one_key() {
     let r = Residents::new(30);
     bring(&r, "a", 7);
-    assert!(!r.holds(&tenant("b"), key(7)));
-    assert!(matches!(r.lookup(r.epoch(), &tenant("b"), key(7), 10), Lookup::Room { .. }));
-    assert_eq!(r.keep(r.epoch(), &tenant("b"), key(7), Handle(70), 10), Kept::Mine);
-    assert_eq!(r.lookup(r.epoch(), &tenant("b"), key(7), 10), Lookup::Present(Handle(70)));
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(7), 10), Lookup::Present(Handle(7)));
+    assert!(!r.holds(&tenant("b"), ResidentKey(7)));
+    assert!(matches!(r.lookup(r.epoch(), &tenant("b"), &key(7), 10), Lookup::Room { .. }));
+    assert_eq!(r.keep(r.epoch(), &tenant("b"), &key(7), Handle(70), 10), Kept::Mine);
+    assert_eq!(r.lookup(r.epoch(), &tenant("b"), &key(7), 10), Lookup::Present(Handle(70)));
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(7), 10), Lookup::Present(Handle(7)));
+}
+
+#[test]
+fn what_is_made_of_inputs_is_kept_by_part_and_counts_as_them() {
+    let (r, a) = (Residents::new(30), tenant("a"));
+    bring(&r, "a", 1);
+    let part = |variant, part| Name { origin: Origin::input(ResidentKey(1)).variant(variant), part };
+    assert_eq!(r.find(r.epoch(), &a, &part(0, "rows")), None, "the input itself is no part of it");
+    assert!(matches!(r.lookup(r.epoch(), &a, &part(0, "rows"), 10), Lookup::Room { .. }));
+    assert_eq!(r.keep(r.epoch(), &a, &part(0, "rows"), Handle(5), 10), Kept::Mine);
+    assert_eq!(r.find(r.epoch(), &a, &part(0, "rows")), Some((Handle(5), 10)));
+    for other in [part(0, "weights"), part(1, "rows")] {
+        assert_eq!(r.find(r.epoch(), &a, &other), None, "{other:?}");
+    }
+    assert_eq!(r.find(r.epoch(), &tenant("b"), &part(0, "rows")), None, "another tenant's");
+    done(&r, "a", 1);
+    assert_eq!(r.evict_all(r.epoch()), (vec![Handle(1)], 10), "a part that is read stays");
+    assert!(r.holds(&a, ResidentKey(1)) && !r.holds(&a, ResidentKey(2)));
+    r.unused(r.epoch(), 10);
+    for _ in 0..2 {
+        r.unpin(r.epoch(), &a, &part(0, "rows"));
+    }
+    assert_eq!(r.evict_all(r.epoch()), (vec![Handle(5)], 10));
+    let old = r.epoch();
+    bring(&r, "a", 2);
+    r.enter(1);
+    assert_eq!(r.find(old, &a, &key(2)), None, "a restart");
 }
 
 #[test]
@@ -77,10 +104,10 @@ fn of_two_lanes_that_bring_the_same_one_gives_its_own_back() {
     let (r, a) = (Residents::new(30), tenant("a"));
     let epoch = r.epoch();
     for _ in 0..2 {
-        assert!(matches!(r.lookup(epoch, &a, key(1), 10), Lookup::Room { .. }));
+        assert!(matches!(r.lookup(epoch, &a, &key(1), 10), Lookup::Room { .. }));
     }
-    assert_eq!(r.keep(epoch, &a, key(1), Handle(1), 10), Kept::Mine);
-    assert_eq!(r.keep(epoch, &a, key(1), Handle(2), 10), Kept::Other(Handle(1)));
+    assert_eq!(r.keep(epoch, &a, &key(1), Handle(1), 10), Kept::Mine);
+    assert_eq!(r.keep(epoch, &a, &key(1), Handle(2), 10), Kept::Other(Handle(1)));
     assert_eq!(r.used_bytes(), 20, "the second is there until it has been given back");
     r.unused(epoch, 10);
     done(&r, "a", 1);
@@ -93,7 +120,7 @@ fn of_two_lanes_that_bring_the_same_one_gives_its_own_back() {
 fn the_same_key_with_another_size_is_not_the_same_data() {
     let r = Residents::new(30);
     bring(&r, "a", 1);
-    assert_eq!(r.lookup(r.epoch(), &tenant("a"), key(1), 12), Lookup::NoRoom);
+    assert_eq!(r.lookup(r.epoch(), &tenant("a"), &key(1), 12), Lookup::NoRoom);
     done(&r, "a", 1);
     assert_eq!(r.evict_all(r.epoch()).1, 10, "a refusal pins nothing");
 }
@@ -101,10 +128,10 @@ fn the_same_key_with_another_size_is_not_the_same_data() {
 #[test]
 fn nothing_and_what_never_fits_are_not_kept() {
     let (r, a) = (Residents::new(30), tenant("a"));
-    assert_eq!(r.lookup(r.epoch(), &a, key(1), 0), Lookup::NoRoom);
-    assert_eq!(r.lookup(r.epoch(), &a, key(1), 31), Lookup::NoRoom);
+    assert_eq!(r.lookup(r.epoch(), &a, &key(1), 0), Lookup::NoRoom);
+    assert_eq!(r.lookup(r.epoch(), &a, &key(1), 31), Lookup::NoRoom);
     let none = Residents::new(0);
-    assert_eq!(none.lookup(none.epoch(), &a, key(1), 1), Lookup::NoRoom);
+    assert_eq!(none.lookup(none.epoch(), &a, &key(1), 1), Lookup::NoRoom);
 }
 
 #[test]
@@ -112,24 +139,24 @@ fn a_job_from_before_a_restart_changes_nothing() {
     let (r, a) = (Residents::new(30), tenant("a"));
     let old = r.epoch();
     bring(&r, "a", 1);
-    assert!(matches!(r.lookup(old, &a, key(2), 10), Lookup::Room { .. }));
+    assert!(matches!(r.lookup(old, &a, &key(2), 10), Lookup::Room { .. }));
     r.enter(1);
-    assert!(!r.holds(&a, key(1)), "its memory is gone");
-    assert_eq!(r.lookup(old, &a, key(1), 10), Lookup::NoRoom);
-    assert_eq!(r.keep(old, &a, key(2), Handle(2), 10), Kept::Not, "a handle of the old device");
+    assert!(!r.holds(&a, ResidentKey(1)), "its memory is gone");
+    assert_eq!(r.lookup(old, &a, &key(1), 10), Lookup::NoRoom);
+    assert_eq!(r.keep(old, &a, &key(2), Handle(2), 10), Kept::Not, "a handle of the old device");
     r.unused(old, 10);
-    r.unpin(old, &a, key(1));
+    r.unpin(old, &a, &key(1));
     r.lose(old);
     assert_eq!(r.used_bytes(), 0);
     bring(&r, "a", 1);
     r.lose(old);
     r.enter(0);
     r.enter(1);
-    r.unpin(old, &a, key(1));
-    assert!(r.holds(&a, key(1)), "what is kept since is good");
+    r.unpin(old, &a, &key(1));
+    assert!(r.holds(&a, ResidentKey(1)), "what is kept since is good");
     assert_eq!(r.evict_all(r.epoch()).1, 0, "and still pinned");
     r.lose(r.epoch());
-    assert_eq!((r.holds(&a, key(1)), r.used_bytes()), (false, 0));
+    assert_eq!((r.holds(&a, ResidentKey(1)), r.used_bytes()), (false, 0));
 }
 
 /// Lanes as threads over a device that counts what is there: the books are never above the budget, the device never
@@ -166,7 +193,7 @@ fn lanes_that_race_keep_the_budget_and_never_lose_what_they_read() {
                     // An identity has one size.
                     let bytes = 4 + 3 * n;
                     let epoch = r.epoch();
-                    let read = match r.lookup(epoch, &who, key(n.into()), bytes) {
+                    let read = match r.lookup(epoch, &who, &key(n.into()), bytes) {
                         Lookup::NoRoom => {
                             full.fetch_add(1, Ordering::Relaxed);
                             continue;
@@ -180,7 +207,7 @@ fn lanes_that_race_keep_the_budget_and_never_lose_what_they_read() {
                             r.unused(epoch, surplus_bytes);
                             std::thread::yield_now();
                             let mine = take(bytes);
-                            match r.keep(epoch, &who, key(n.into()), mine, bytes) {
+                            match r.keep(epoch, &who, &key(n.into()), mine, bytes) {
                                 Kept::Mine => mine,
                                 Kept::Other(there) => {
                                     raced.fetch_add(1, Ordering::Relaxed);
@@ -198,7 +225,7 @@ fn lanes_that_race_keep_the_budget_and_never_lose_what_they_read() {
                         alive.lock().expect("no panic").contains_key(&read),
                         "{read:?} went while it was read"
                     );
-                    r.unpin(epoch, &who, key(n.into()));
+                    r.unpin(epoch, &who, &key(n.into()));
                 }
             });
         }

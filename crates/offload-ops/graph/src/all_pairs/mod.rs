@@ -4,7 +4,7 @@ mod cases;
 mod cpu;
 mod gpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
 use offload_api::{Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot};
@@ -66,6 +66,7 @@ impl Operation for AllPairs {
             more_bytes_in: 0,
             bytes_out: 8 * n * n + 8 * n,
             workspace: e.rows(e.arcs, e.weighted) + 24 * n + searches.max(blocks),
+            device: NO_DEVICE,
             outputs: &["nodes", "distances"],
         });
         plan.device = if n == 0 {

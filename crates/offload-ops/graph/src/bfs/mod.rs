@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, integers};
 
@@ -61,6 +61,7 @@ impl Operation for Bfs {
             more_bytes_in: inputs.start.bytes(),
             bytes_out: 32 * e.nodes,
             workspace: e.rows(e.arcs, false) + 32 * e.nodes,
+            device: NO_DEVICE,
             outputs: &["nodes", "levels", "parents", "order"],
         }))
     }

@@ -205,6 +205,17 @@ impl Network {
         })
     }
 
+    /// What the graph is known under, when its columns have identities.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// What rows of the graph are known under, when its columns have identities.
+    pub(crate) fn rows_origin(&self, arcs: Arcs, is_weighted: bool, is_sorted: bool) -> Option<Origin> {
+        let how = arcs as u64 | u64::from(is_weighted) << 2 | u64::from(is_sorted) << 3;
+        self.origin.as_ref().map(|origin| origin.variant(how))
+    }
+
     fn build(&self, arcs: Arcs, weight: Option<&[f64]>, ctx: &Context) -> Result<Csr, Failure> {
         build::rows(self.nodes(), build::Edges { src: &self.src, dst: &self.dst, weight }, arcs, ctx)
     }
@@ -217,8 +228,7 @@ impl Network {
         ctx: &Context,
         make: impl FnOnce() -> Result<Csr, Failure>,
     ) -> Result<Arc<Csr>, Failure> {
-        let how = arcs as u64 | u64::from(is_weighted) << 2 | u64::from(is_sorted) << 3;
-        let origin = self.origin.as_ref().map(|origin| origin.variant(how));
+        let origin = self.rows_origin(arcs, is_weighted, is_sorted);
         ctx.derived(origin.as_ref(), || {
             let csr = make()?;
             let bytes = (csr.offsets.len() + csr.targets.len()) as u64 * 4 + csr.weights.len() as u64 * 8;

@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, ids, lists, lists_bytes, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, lists, lists_bytes, output};
 use offload_api::{Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int, json_value};
 
@@ -60,6 +60,7 @@ impl Operation for DetectCycles {
             more_bytes_in: 0,
             bytes_out: 8 * e.nodes,
             workspace: e.rows(e.arcs, false) + 56 * e.nodes + lists_bytes(max_cycles, e.nodes),
+            device: NO_DEVICE,
             outputs: &["acyclic", "cycles", "topological_order"],
         }))
     }

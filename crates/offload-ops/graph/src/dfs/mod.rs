@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::{
     About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, integers,
@@ -65,6 +65,7 @@ impl Operation for Dfs {
             more_bytes_in: inputs.start.as_ref().map_or(0, TensorSpec::bytes),
             bytes_out: 40 * e.nodes,
             workspace: e.rows(e.arcs, false) + 40 * e.nodes,
+            device: NO_DEVICE,
             outputs: &["nodes", "order", "parents", "discovery", "finish"],
         });
         Ok(Plan {

@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, id, lists, lists_bytes, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, lists, lists_bytes, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::{
     About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int, integers, json_value,
@@ -68,6 +68,7 @@ impl Operation for KShortest {
                 + 32 * (e.arcs + 1)
                 + 32 * kept
                 + lists_bytes(k, e.nodes),
+            device: NO_DEVICE,
             outputs: &["paths", "distances"],
         }))
     }

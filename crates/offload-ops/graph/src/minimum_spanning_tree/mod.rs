@@ -4,7 +4,7 @@ mod cases;
 mod cpu;
 mod gpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
 use offload_core::{
@@ -60,6 +60,7 @@ impl Operation for MinimumSpanningTree {
             bytes_out: 24 * e.nodes.min(e.edges),
             // The edges, their halves as they grow and as they are joined, and a union-find.
             workspace: 72 * e.edges + 8 * e.nodes + 32 * e.nodes.min(e.edges),
+            device: NO_DEVICE,
             outputs: &["edges", "weights", "weight", "trees"],
         });
         plan.device = if e.edges == 0 {

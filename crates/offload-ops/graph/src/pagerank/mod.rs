@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::{
     About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, float, int, integers,
@@ -100,6 +100,7 @@ impl Operation for Pagerank {
             more_bytes_in,
             bytes_out: 16 * e.nodes,
             workspace: e.rows(e.arcs, weighted) + 40 * e.nodes,
+            device: NO_DEVICE,
             outputs: &["nodes", "scores", "iterations", "residual", "converged"],
         }))
     }

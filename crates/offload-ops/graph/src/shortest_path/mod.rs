@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, id, ids, sometimes};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, ids, sometimes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, integers, text};
 
@@ -134,6 +134,7 @@ impl Operation for ShortestPath {
             more_bytes_in,
             bytes_out: if inputs.end.is_some() { 8 * nodes + 8 } else { 24 * nodes },
             workspace: e.rows(arcs, e.weighted) + nodes * 40 + queue,
+            device: NO_DEVICE,
             outputs,
         }))
     }

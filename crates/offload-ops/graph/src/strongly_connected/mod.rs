@@ -5,7 +5,7 @@ mod cpu;
 
 pub(crate) use cpu::roots;
 
-use crate::need::{Extents, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
 use offload_api::{Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int};
 
@@ -48,6 +48,7 @@ impl Operation for StronglyConnected {
             more_bytes_in: 0,
             bytes_out: 16 * e.nodes,
             workspace: e.rows(e.arcs, false) + 40 * e.nodes,
+            device: NO_DEVICE,
             outputs: &["nodes", "labels", "count"],
         }))
     }

@@ -3,7 +3,7 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int, integers};
 
@@ -57,6 +57,7 @@ impl Operation for TriangleCount {
             more_bytes_in: 0,
             bytes_out: 24 * e.nodes,
             workspace: e.rows(arcs, false) + 4 * arcs + 24 * e.nodes,
+            device: NO_DEVICE,
             outputs: &["count", "nodes", "triangles", "clustering"],
         }))
     }
