@@ -13,12 +13,13 @@ use std::sync::Arc;
 pub(super) const BLOCK: usize = 64;
 
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let (network, csr) = read(inputs, ctx)?;
+    let network = read(inputs, ctx)?;
+    let csr = network.out(true, ctx)?;
     let n = csr.nodes();
     let mut distances = vec![f64::INFINITY; n * n];
     if n > 0 {
         // A relaxed arc costs some tens of the steps of the innermost loop.
-        if paths::any_negative(&csr) || csr.arcs() * 32 > n * n {
+        if network.any_negative() || csr.arcs() * 32 > n * n {
             dense(&csr, &mut distances, ctx)?;
         } else {
             sparse(&csr, &mut distances, ctx)?;
@@ -32,7 +33,7 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
 ///
 /// # Errors
 /// When it has too many nodes or others than it lists, or a cycle that makes paths shorter and shorter.
-pub(super) fn read(inputs: Inputs, ctx: &Context) -> Result<(Arc<Network>, Arc<Csr>), Failure> {
+pub(super) fn read(inputs: Inputs, ctx: &Context) -> Result<Arc<Network>, Failure> {
     let listed = inputs.graph.nodes.as_ref().map(|t| t.data().len());
     let network = Network::read(inputs.graph, ctx)?;
     let n = network.nodes();
@@ -48,13 +49,13 @@ pub(super) fn read(inputs: Inputs, ctx: &Context) -> Result<(Arc<Network>, Arc<C
             Rejection::new("graph", format!("the graph has {n} nodes, the limit is {MAX_NODES}")).into()
         );
     }
-    let csr = network.out(true, ctx)?;
-    if paths::any_negative(&csr)
-        && let Err(cycle) = paths::bellman_ford(&csr, None, ctx)?
-    {
-        return Err(paths::negative_cycle(&network, cycle, &csr));
+    if network.any_negative() {
+        let csr = network.out(true, ctx)?;
+        if let Err(cycle) = paths::bellman_ford(&csr, None, ctx)? {
+            return Err(paths::negative_cycle(&network, cycle, &csr));
+        }
     }
-    Ok((network, csr))
+    Ok(network)
 }
 
 /// The answer: `distances` has a row for each node.

@@ -3,11 +3,12 @@
 
 use super::cpu::{self, BLOCK};
 use super::{Inputs, MAX_NODES};
-use crate::csr::Csr;
+use crate::csr::Network;
+use crate::device::{Rows, needs_f64};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, DeviceError, Gpu, Groups};
+use offload_core::device::{Gpu, Groups};
 
 offload_core::kernels! {
     /// Blocks of 64 nodes, tiles of 64 × 64 distances.
@@ -34,26 +35,35 @@ const UNDER_WAY: usize = 1 << 32;
 pub(super) fn bytes(nodes: u64, e: &Extents) -> u64 {
     let block = BLOCK as u64;
     let padded = nodes.div_ceil(block) * block;
-    let rows = 4 * (nodes + 1) + if e.weighted { 12 * e.arcs } else { 4 * e.arcs + 8 };
+    let rows = Rows::bytes(nodes, e.arcs, e.weighted);
     rows + 8 * (nodes * nodes + block * nodes + block * padded + block * block)
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
-    if !gpu.device().f64 {
-        return Err(DeviceError::Unsupported("distances are f64, which the device does not have".into()).into());
-    }
+    needs_f64(gpu, "distances")?;
     let ctx = gpu.context().clone();
-    let (network, csr) = cpu::read(inputs, &ctx)?;
-    let distances = if network.nodes() == 0 { Vec::new() } else { distances(&csr, gpu)? };
+    let network = cpu::read(inputs, &ctx)?;
+    let distances = if network.nodes() == 0 { Vec::new() } else { distances(&network, gpu)? };
     Ok(cpu::outputs(&network, distances))
 }
 
-fn distances(csr: &Csr, gpu: &mut Gpu<'_>) -> Result<Vec<f64>, Failure> {
-    debug_assert!(csr.nodes() as u64 <= MAX_NODES);
-    let n = csr.nodes();
+fn distances(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<f64>, Failure> {
+    let n = network.nodes();
+    debug_assert!((1..=MAX_NODES).contains(&(n as u64)));
     let distances = gpu.zeros::<f64>(n * n)?;
-    fill(csr, &distances, gpu)?;
     let (count, tiles) = (n as u32, n.div_ceil(BLOCK));
+    let rows = Rows::of(network, network.outward(), true, gpu)?;
+    let weighted = u32::from(rows.weighted);
+    graph_pairs_fill(
+        gpu,
+        Groups([count, 1, 1]),
+        count,
+        weighted,
+        &rows.offsets,
+        &rows.targets,
+        &rows.weights,
+        &distances,
+    )?;
     let across = Groups([tiles as u32, 1, 1]);
     let inner = gpu.zeros::<f64>(BLOCK * BLOCK)?;
     let panel = gpu.zeros::<f64>(BLOCK * n)?;
@@ -72,15 +82,4 @@ fn distances(csr: &Csr, gpu: &mut Gpu<'_>) -> Result<Vec<f64>, Failure> {
         }
     }
     gpu.download(&distances)
-}
-
-fn fill(csr: &Csr, distances: &Buffer<f64>, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
-    let offsets = gpu.upload(&csr.offsets)?;
-    let targets = gpu.upload(&csr.targets)?;
-    let weighted = !csr.weights.is_empty();
-    // Where there are none they are never read, but an argument has to be some memory.
-    let weights = if weighted { gpu.upload(&csr.weights)? } else { gpu.zeros(1)? };
-    let n = csr.nodes() as u32;
-    let groups = Groups([n, 1, 1]);
-    graph_pairs_fill(gpu, groups, n, u32::from(weighted), &offsets, &targets, &weights, distances)
 }

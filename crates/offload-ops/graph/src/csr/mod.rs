@@ -176,6 +176,11 @@ impl Network {
         self.weight.as_ref().and_then(|t| t.as_slice::<f64>())
     }
 
+    /// Whether an edge has a weight below 0.
+    pub(crate) fn any_negative(&self) -> bool {
+        self.weights().is_some_and(|w| w.par_iter().with_min_len(BLOCK).any(|w| *w < 0.0))
+    }
+
     /// The arcs that leave each node: both ways along an edge without direction.
     pub(crate) fn out(&self, weighted: bool, ctx: &Context) -> Result<Arc<Csr>, Failure> {
         self.rows(self.outward(), weighted, ctx)
@@ -186,7 +191,8 @@ impl Network {
         self.sorted_rows(self.outward(), ctx)
     }
 
-    fn outward(&self) -> Arcs {
+    /// Which arcs leave each node.
+    pub(crate) fn outward(&self) -> Arcs {
         if self.directed { Arcs::Out } else { Arcs::Both }
     }
 

@@ -7,11 +7,13 @@
 //! `frontier.gpu.c` is the text that searches begin with: sums over a group, and finds on their way to a queue.
 
 mod scan;
+mod turns;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use scan::{SCAN, Scan};
+pub(crate) use turns::Turns;
 
 use crate::csr::{Arcs, Csr, Network};
 use offload_core::device::{Buffer, DeviceError, Gpu, Groups};

@@ -2,6 +2,7 @@
 
 use super::{Inputs, cpu};
 use crate::csr::Network;
+use crate::device::{BLOCK, Edges as Columns, needs_f64};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
@@ -14,7 +15,7 @@ offload_core::kernels! {
     /// Rounds over edges of 16 bytes.
     pub(super) static FOREST = "graph_forest" {
         text: concat!(include_str!("../device/least.gpu.c"), include_str!("kernel.gpu.c")),
-        block: 256,
+        block: BLOCK,
         elements: [],
         defines: [("STEPS", "32u")],
     }
@@ -51,14 +52,11 @@ const COUNTERS: usize = 1 + ROUNDS;
 
 /// Bytes of the columns, of two lists of edges, and of the nodes' trees, finds and taken edges.
 pub(super) fn bytes(e: &Extents) -> u64 {
-    let columns = if e.weighted { 16 * e.edges } else { 8 * e.edges + 8 };
-    columns + 2 * 16 * e.edges + (4 + 4 + 16 + 16) * e.nodes + 4 * COUNTERS as u64
+    Columns::bytes(e.edges, e.weighted) + 2 * 16 * e.edges + (4 + 4 + 16 + 16) * e.nodes + 4 * COUNTERS as u64
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
-    if !gpu.device().f64 {
-        return Err(DeviceError::Unsupported("weights are f64, which the device does not have".into()).into());
-    }
+    needs_f64(gpu, "weights")?;
     let ctx = gpu.context().clone();
     let network = Network::read(inputs.graph, &ctx)?;
     let taken = if network.src.is_empty() { Vec::new() } else { forest(&network, gpu)? };
@@ -79,28 +77,23 @@ impl Edges {
 
 fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failure> {
     let (n, m) = (network.nodes(), network.src.len());
-    let (src, dst) = (gpu.upload(&network.src)?, gpu.upload(&network.dst)?);
-    let weights = match network.weights() {
-        Some(weights) => gpu.upload(weights)?,
-        // Never read, but an argument has to be some memory.
-        None => gpu.zeros(1)?,
-    };
+    let columns = Columns::of(network, true, gpu)?;
     let weighted = u32::from(network.weights().is_some());
     let (mut now, mut next) = (Edges::new(m, gpu)?, Edges::new(m, gpu)?);
     let (mut tree, mut above) = (gpu.zeros::<u32>(n)?, gpu.zeros::<u32>(n)?);
     let best = Edges::new(n, gpu)?;
     let taken = Edges::new(n, gpu)?;
     let count = gpu.zeros::<u32>(COUNTERS)?;
-    let of_nodes = Groups::covering(n, FOREST.block);
+    let of_nodes = Groups::covering(n, BLOCK);
     let nodes = n as u32;
     graph_forest_begin(gpu, of_nodes, nodes, &tree, &best.weight, &best.ends)?;
     let (mut edges, mut trees) = (m, n);
     for round in 1..COUNTERS {
-        let of_edges = Groups::covering(edges, FOREST.block);
+        let of_edges = Groups::covering(edges, BLOCK);
         let (e, r) = (edges as u32, round as u32);
         if round == 1 {
             graph_forest_edges(
-                gpu, of_edges, e, weighted, &src, &dst, &weights, &now.weight, &now.ends, &count, r, &best.weight,
+                gpu, of_edges, e, weighted, &columns.src, &columns.dst, &columns.weights, &now.weight, &now.ends, &count, r, &best.weight,
             )?;
         } else {
             graph_forest_keep(
@@ -115,7 +108,7 @@ fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failur
             return edges_taken(&taken, n - trees, gpu);
         }
         gpu.context().block(n - trees, n)?;
-        let of_edges = Groups::covering(edges, FOREST.block);
+        let of_edges = Groups::covering(edges, BLOCK);
         graph_forest_ends(
             gpu, of_edges, edges as u32, &now.weight, &now.ends, &tree, &best.weight, &best.ends,
         )?;

@@ -4,7 +4,7 @@ mod cases;
 mod cpu;
 mod gpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, output};
+use crate::need::{Extents, Need, WORK_UNIT, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
 use offload_core::{
@@ -54,21 +54,20 @@ impl Operation for MinimumSpanningTree {
 
     fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
         let e = Extents::of(&inputs.graph)?;
-        let mut plan = e.plan(Need {
+        let device = if e.edges == 0 {
+            DeviceNeed::CpuOnly("of a graph without edges there is nothing to compute")
+        } else {
+            DeviceNeed::Bytes(gpu::bytes(&e))
+        };
+        Ok(e.plan(Need {
             work: e.walk() * 4.0,
             more_bytes_in: 0,
             bytes_out: 24 * e.nodes.min(e.edges),
             // The edges, their halves as they grow and as they are joined, and a union-find.
             workspace: 72 * e.edges + 8 * e.nodes + 32 * e.nodes.min(e.edges),
-            device: NO_DEVICE,
+            device,
             outputs: &["edges", "weights", "weight", "trees"],
-        });
-        plan.device = if e.edges == 0 {
-            DeviceNeed::CpuOnly("of a graph without edges there is nothing to compute")
-        } else {
-            DeviceNeed::Bytes(gpu::bytes(&e))
-        };
-        Ok(plan)
+        }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
