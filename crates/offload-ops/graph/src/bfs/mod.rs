@@ -1,11 +1,16 @@
 //! `graph.bfs`: breadth-first search.
 
+mod answer;
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, ids, output};
+use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, integers};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, integers,
+};
 
 offload_core::inputs! {
     /// Inputs of `graph.bfs`.
@@ -61,13 +66,21 @@ impl Operation for Bfs {
             more_bytes_in: inputs.start.bytes(),
             bytes_out: 32 * e.nodes,
             workspace: e.rows(e.arcs, false) + 32 * e.nodes,
-            device: NO_DEVICE,
+            device: DeviceNeed::Bytes(gpu::bytes(&e)),
             outputs: &["nodes", "levels", "parents", "order"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        &[&gpu::BFS]
     }
 
     fn cases() -> Vec<Case> {

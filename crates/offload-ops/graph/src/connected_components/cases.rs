@@ -16,6 +16,12 @@ pub(super) fn cases() -> Vec<Case> {
             row.case(row.inputs(), want, Tolerance::EXACT)
         })
         .collect();
+    // Every third node in a row, backwards: three components by the remainder.
+    let edges: Vec<(u64, u64)> = (0..200).rev().map(|i| (i + 3, i)).collect();
+    let thirds = Record::new()
+        .with("labels", Value::Tensor(Tensor::vector((0..203u64).map(|v| v % 3).collect())))
+        .with("count", Value::Int(3));
+    cases.push(by_hand("three rows", inputs(Graph::new(&edges, None, None, true)), exactly(thirds)));
     let none = Record::new()
         .with("nodes", Value::Tensor(Tensor::vector(Vec::<u64>::new())))
         .with("count", Value::Int(0));

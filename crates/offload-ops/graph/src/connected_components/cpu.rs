@@ -7,8 +7,9 @@
 //! find both ends in one component with one read each.
 
 use super::Inputs;
+use super::answer::answer;
 use crate::csr::{BLOCK, Network};
-use offload_api::{Record, Tensor, Value};
+use offload_api::{Record, Tensor};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,13 +20,7 @@ const SAMPLE: usize = 4;
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let network = Network::read(inputs.graph, ctx)?;
     let roots = roots(network.nodes(), &network.src, &network.dst, ctx)?;
-    let ids = network.ids.all();
-    let count = roots.par_iter().enumerate().filter(|&(v, &root)| v as u32 == root).count();
-    let labels: Vec<u64> = roots.par_iter().map(|&root| ids[root as usize]).collect();
-    Ok(Record::new()
-        .with("nodes", Value::Tensor(Tensor::vector(ids)))
-        .with("labels", Value::Tensor(Tensor::vector(labels)))
-        .with("count", Value::Int(count as i64)))
+    Ok(answer(&network.ids, &roots))
 }
 
 /// For each node the smallest of its component.

@@ -1,13 +1,18 @@
 //! `graph.connected_components`: the parts of a graph that hang together.
 
+mod answer;
 mod cases;
 mod cpu;
+mod gpu;
 
 pub(crate) use cpu::roots;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int,
+};
 
 offload_core::inputs! {
     /// Inputs of `graph.connected_components`.
@@ -48,13 +53,21 @@ impl Operation for ConnectedComponents {
             more_bytes_in: 0,
             bytes_out: 16 * e.nodes,
             workspace: 8 * e.nodes,
-            device: NO_DEVICE,
+            device: DeviceNeed::Bytes(gpu::bytes(&e)),
             outputs: &["nodes", "labels", "count"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        &[&gpu::COMPONENTS]
     }
 
     fn cases() -> Vec<Case> {

@@ -12,7 +12,7 @@ use offload_api::{DType, Tensor};
 use offload_core::{Context, Failure, Graph, Origin, Rejection};
 use rayon::prelude::*;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which arcs a node's row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub(crate) struct Network {
     pub(crate) src: Vec<u32>,
     pub(crate) dst: Vec<u32>,
     weight: Option<Tensor>,
+    /// The first edge with a negative weight, once somebody asked.
+    negative: OnceLock<Option<usize>>,
     pub(crate) directed: bool,
     /// What its rows are known under.
     origin: Option<Origin>,
@@ -151,6 +153,7 @@ impl Network {
                 (Some(t), Some(_)) => t.as_slice::<f64>().map(|w| Tensor::vector(w.to_vec())),
                 (weight, _) => weight,
             },
+            negative: OnceLock::new(),
             directed: graph.directed,
             origin,
         };
@@ -176,9 +179,15 @@ impl Network {
         self.weight.as_ref().and_then(|t| t.as_slice::<f64>())
     }
 
+    /// The first edge, counted from 0, whose weight is negative.
+    pub(crate) fn negative_edge(&self) -> Option<usize> {
+        let first = || self.weights().and_then(|w| w.par_iter().position_first(|w| *w < 0.0));
+        *self.negative.get_or_init(first)
+    }
+
     /// Whether an edge has a weight below 0.
     pub(crate) fn any_negative(&self) -> bool {
-        self.weights().is_some_and(|w| w.par_iter().with_min_len(BLOCK).any(|w| *w < 0.0))
+        self.negative_edge().is_some()
     }
 
     /// The arcs that leave each node: both ways along an edge without direction.

@@ -98,6 +98,44 @@ impl Rows {
     }
 }
 
+/// More arcs than this make a long row, which many groups share.
+pub(crate) const LONG: u32 = 4096;
+
+/// The most long rows among so many arcs, and the most parts of up to [`LONG`] arcs of theirs.
+pub(crate) fn long_rows(arcs: u64) -> (u64, u64) {
+    let rows = arcs / u64::from(LONG);
+    (rows, arcs / u64::from(LONG) + rows)
+}
+
+/// The long rows of a graph on the device: how many, then each followed by the number of its first part of [`LONG`]
+/// arcs, those of all rows counted through. The arguments are those of [`Rows::of`].
+///
+/// # Errors
+/// When the device has no memory, or the job is to stop.
+pub(crate) fn long_rows_of(
+    network: &Network,
+    arcs: Arcs,
+    weighted: bool,
+    gpu: &mut Gpu<'_>,
+) -> Result<Buffer<u32>, Failure> {
+    let weighted = weighted && network.weights().is_some();
+    let origin = network.rows_origin(arcs, weighted, !weighted);
+    let mut made = Made { network, arcs, weighted, ctx: gpu.context().clone(), csr: None };
+    gpu.derived(origin.as_ref(), "long", || {
+        let csr = made.column(|csr| &csr.offsets[..])?;
+        let (mut list, mut parts) = (vec![0], 0);
+        for (u, row) in (0u32..).zip(csr.as_ref().windows(2)) {
+            let degree = row[1] - row[0];
+            if degree > LONG {
+                list.extend([u, parts]);
+                parts += degree.div_ceil(LONG);
+            }
+        }
+        list[0] = (list.len() / 2) as u32;
+        Ok(list)
+    })
+}
+
 /// Rows in the making: built once, when the first of their parts is not on the device.
 struct Made<'a> {
     network: &'a Network,

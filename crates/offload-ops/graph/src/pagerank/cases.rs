@@ -41,6 +41,9 @@ pub(super) fn cases() -> Vec<Case> {
                     .with("converged", Value::Bool(false)),
             ),
         ),
+        star("a node that thousands point to, after one step", 4200, 1),
+        star("a node that thousands point to", 4200, 1000),
+        star("a node that a hundred point to, after one step", 100, 1),
         by_hand(
             "no nodes at all",
             inputs(Graph::new(&[], None, None, true)),
@@ -74,4 +77,25 @@ pub(super) fn cases() -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+/// So many nodes that point to the last, which points nowhere. With `l` the score of one of them, `h` that of the last and
+/// `d` the damping, a step makes `l' = (d h + 1 - d) / n` and `h' = l' + d (1 - h)`; where it ends, `l = 1 / (n + d (n - 1))`.
+fn star(name: &str, leaves: u64, steps: i64) -> Case {
+    let edges: Vec<(u64, u64)> = (0..leaves).map(|v| (v, leaves)).collect();
+    let (n, d) = ((leaves + 1) as f64, 0.85);
+    let (leaf, last) = if steps == 1 {
+        let leaf = (d / n + 1.0 - d) / n;
+        (leaf, leaf + d * (1.0 - 1.0 / n))
+    } else {
+        let leaf = 1.0 / (n + d * (n - 1.0));
+        (leaf, 1.0 - (n - 1.0) * leaf)
+    };
+    let mut scores = vec![leaf; leaves as usize];
+    scores.push(last);
+    let inputs = inputs(Graph::new(&edges, None, None, true))
+        .with("tolerance", Value::Float(1e-18))
+        .with("iterations", Value::Int(steps));
+    let want = Record::new().with("scores", Value::Tensor(Tensor::vector(scores)));
+    by_hand(name, inputs, Expect::Outputs(want, NEAR))
 }

@@ -2,11 +2,14 @@
 
 mod cases;
 mod cpu;
+mod gpu;
+mod walk;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, float, int, integers,
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, float, int, integers,
 };
 
 /// The most steps of a request that names none; most graphs take fewer.
@@ -100,13 +103,21 @@ impl Operation for Pagerank {
             more_bytes_in,
             bytes_out: 16 * e.nodes,
             workspace: e.rows(e.arcs, weighted) + 40 * e.nodes,
-            device: NO_DEVICE,
+            device: DeviceNeed::Bytes(gpu::bytes(&e, weighted)),
             outputs: &["nodes", "scores", "iterations", "residual", "converged"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        &[&gpu::RANK]
     }
 
     fn cases() -> Vec<Case> {

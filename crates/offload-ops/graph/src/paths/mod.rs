@@ -11,7 +11,7 @@ pub(crate) use bellman_ford::distances as bellman_ford;
 pub(crate) use delta::distances as delta_stepping;
 pub(crate) use dijkstra::{a_star, distances as dijkstra, run as dijkstra_into};
 pub(crate) use heap::Heap;
-pub(crate) use levels::levels;
+pub(crate) use levels::{Levels, levels};
 pub(crate) use tree::{NONE, parents, path};
 
 use crate::csr::{Csr, Network};

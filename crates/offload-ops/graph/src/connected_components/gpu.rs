@@ -1,0 +1,59 @@
+//! Union-find on a device, over the edges as they come: as on the CPU, a sample of them first, after which most of the
+//! others find both ends in one component with two reads.
+//!
+//! Hooking by compare-and-swap with paths shortened on the way is what Jaiganesh and Burtscher, "A high-performance
+//! connected components implementation for GPUs" (2018), do over rows; over edges no rows are needed.
+
+use super::Inputs;
+use super::answer::answer;
+use crate::csr::Network;
+use crate::device::{self, BLOCK, Edges};
+use crate::need::Extents;
+use offload_api::{Record, Tensor};
+use offload_core::Failure;
+use offload_core::device::{Gpu, Groups};
+
+/// Edges that are in the sample together, so that a group reads whole lines of memory.
+const RUN: usize = 128;
+
+offload_core::kernels! {
+    /// Union-find.
+    pub(super) static COMPONENTS = "graph_components" {
+        text: include_str!("kernel.gpu.c"),
+        block: BLOCK,
+        elements: [],
+        defines: [("RUN", "128u"), ("SAMPLE", "4u")],
+    }
+    /// Every node is its own root.
+    fn graph_components_begin(n: u64, above: [u32]);
+    /// Joins the ends of edges: of the sample, or of the rest.
+    fn graph_components_join(edges: u64, runs: u64, rest: u32, src: [u32], dst: [u32], above: [u32]);
+    /// Hangs every node directly below its root.
+    fn graph_components_flatten(n: u64, above: [u32]);
+}
+
+/// Bytes that this takes on a device.
+pub(super) fn bytes(e: &Extents) -> u64 {
+    Edges::bytes(e.edges, false) + 4 * e.nodes
+}
+
+pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+    let ctx = gpu.context().clone();
+    let network = Network::read(inputs.graph, &ctx)?;
+    let (n, edges) = (network.nodes(), network.src.len());
+    if edges == 0 {
+        return Ok(answer(&network.ids, &(0..n as u32).collect::<Vec<_>>()));
+    }
+    let Edges { src, dst, .. } = Edges::of(&network, false, gpu)?;
+    let above = gpu.zeros::<u32>(n)?;
+    let nodes = Groups::covering(n, BLOCK);
+    let runs = edges.div_ceil(RUN);
+    graph_components_begin(gpu, nodes, n as u64, &above)?;
+    for rest in [0, 1] {
+        let groups = Groups::covering(edges, BLOCK);
+        graph_components_join(gpu, groups, edges as u64, runs as u64, rest, &src, &dst, &above)?;
+        graph_components_flatten(gpu, nodes, n as u64, &above)?;
+    }
+    let roots = gpu.download(&above)?;
+    Ok(answer(&network.ids, &roots))
+}
