@@ -51,11 +51,18 @@ const KINDS: &[Kind] = &[
     ("star", |_, n| (1..n).map(|i| if i % 3 == 0 { (i, 0) } else { (0, i) }).collect()),
     ("pieces", |r, n| {
         // Pieces of at most 20 nodes, and nodes without an edge.
-        (0..2 * n).map(|_| (r.below(n / 20 + 1) * 20, r.below(17), r.below(17))).map(|(p, a, b)| (p + a, p + b)).collect()
+        (0..2 * n)
+            .map(|_| (r.below(n / 20 + 1) * 20, r.below(17), r.below(17)))
+            .map(|(p, a, b)| (p + a, p + b))
+            .collect()
     }),
+    ("pairs", |_, n| (0..n.div_ceil(2)).map(|i| (2 * i, 2 * i + 1)).collect()),
     ("loops and many of the same", |r, n| {
         let some = n / 8 + 2;
-        (0..4 * n).map(|_| (r.below(some), r.below(some))).map(|(a, b)| (a, if a % 3 == 0 { a } else { b })).collect()
+        (0..4 * n)
+            .map(|_| (r.below(some), r.below(some)))
+            .map(|(a, b)| (a, if a % 3 == 0 { a } else { b }))
+            .collect()
     }),
     ("rings", |r, n| {
         // Cycles of 5 to 40 nodes, and arcs from one to a later one.
@@ -139,7 +146,10 @@ fn on(
         panic!("{} has no device path for this", op.full_name)
     };
     let tenant = TenantId::new("t");
-    device.lane.run(DeviceJob { operation: op, inputs: inputs.clone(), tenant, reserved_bytes, context }).result
+    device
+        .lane
+        .run(DeviceJob { operation: op, inputs: inputs.clone(), tenant, reserved_bytes, context })
+        .result
 }
 
 fn numbers(value: &Value<Tensor>) -> Option<Vec<f64>> {
@@ -151,10 +161,17 @@ fn numbers(value: &Value<Tensor>) -> Option<Vec<f64>> {
 
 /// Runs it on both. Numbers may differ by `relative`; everything else is the same, the algorithm's name left out, because
 /// which one `auto` takes is for each to say.
-fn agree(device: &mut Device, name: &str, inputs: &Record<Tensor>, relative: f64, about: &str) -> Record<Tensor> {
+fn agree(
+    device: &mut Device,
+    name: &str,
+    inputs: &Record<Tensor>,
+    relative: f64,
+    about: &str,
+) -> Record<Tensor> {
     let op = operation(name);
     let about = format!("{}: {name}: {about}", device.name);
-    let want = op.operation.cpu(inputs.clone(), &Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
+    let want =
+        op.operation.cpu(inputs.clone(), &Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
     let got = on(device, op, inputs, Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
     assert_eq!(got.len(), want.len(), "{about}");
     for (output, want) in want.iter().filter(|(output, _)| *output != "algorithm") {
@@ -228,7 +245,13 @@ fn distances_from_one_node_and_their_tree_are_those_of_the_cpu() {
                     agree(&mut device, "shortest_path", &plain, 0.0, about);
                 }
                 let ford = inputs(edges, Some(weights), true).with("start", start);
-                agree(&mut device, "shortest_path", &ford.with("algorithm", word("bellman_ford")), 0.0, about);
+                agree(
+                    &mut device,
+                    "shortest_path",
+                    &ford.with("algorithm", word("bellman_ford")),
+                    0.0,
+                    about,
+                );
             });
         }
         let (mut r, n) = (Numbers(2), 20_000);
@@ -279,7 +302,8 @@ fn a_negative_cycle_fails_alike_everywhere() {
                 let want = op.operation.cpu(graph.clone(), &Context::default()).map(|_| ());
                 let got = on(&mut device, op, &graph, Context::default()).map(|_| ());
                 assert_eq!(got, want, "{}: {name}, seed {seed}", device.name);
-                failed += usize::from(matches!(got, Err(Failure::Unprocessable { reason: "negative_cycle", .. })));
+                failed +=
+                    usize::from(matches!(got, Err(Failure::Unprocessable { reason: "negative_cycle", .. })));
             }
             assert!(failed > 0, "seed {seed} has no negative cycle");
         }
@@ -291,13 +315,7 @@ fn forests_are_those_of_the_cpu() {
     for mut device in devices() {
         for n in [2, 300, 5_000] {
             graphs(n, |edges, weights, about| {
-                agree(
-                    &mut device,
-                    "minimum_spanning_tree",
-                    &inputs(edges, Some(weights), false),
-                    0.0,
-                    about,
-                );
+                agree(&mut device, "minimum_spanning_tree", &inputs(edges, Some(weights), false), 0.0, about);
                 agree(&mut device, "minimum_spanning_tree", &inputs(edges, None, true), 0.0, about);
             });
         }

@@ -65,9 +65,7 @@ pub(super) fn outputs(network: &Network, distances: Vec<f64>) -> Record<Tensor> 
         Some(t) => Value::Gapped(t),
         None => Value::nothing(),
     };
-    Record::new()
-        .with("nodes", Value::Tensor(Tensor::vector(network.ids.all())))
-        .with("distances", distances)
+    Record::new().with("nodes", Value::Tensor(Tensor::vector(network.ids.all()))).with("distances", distances)
 }
 
 fn sparse(csr: &Csr, distances: &mut [f64], ctx: &Context) -> Result<(), Failure> {

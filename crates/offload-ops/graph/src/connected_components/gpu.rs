@@ -18,7 +18,7 @@ const RUN: usize = 128;
 
 offload_core::kernels! {
     /// Union-find.
-    pub(super) static COMPONENTS = "graph_components" {
+    pub(crate) static COMPONENTS = "graph_components" {
         text: include_str!("kernel.gpu.c"),
         block: BLOCK,
         elements: [],
@@ -33,7 +33,7 @@ offload_core::kernels! {
 }
 
 /// Bytes that this takes on a device.
-pub(super) fn bytes(e: &Extents) -> u64 {
+pub(crate) fn bytes(e: &Extents) -> u64 {
     Edges::bytes(e.edges, false) + 4 * e.nodes
 }
 

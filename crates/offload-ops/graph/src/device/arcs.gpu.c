@@ -21,14 +21,14 @@
   stash_open(finds);                                                         \
   for (u64 base = (u64)group_id() * BLOCK; base < (total); base += global_size()) { \
     const u64 i = base + local_id();                                         \
-    u32 length = 0u;                                                         \
+    u32 degree = 0u;                                                         \
     if (i < (total)) {                                                       \
       const u32 of = node;                                                   \
       nodes[local_id()] = of;                                                \
       starts[local_id()] = (offsets)[of];                                    \
-      length = (offsets)[of + 1u] - (offsets)[of];                           \
+      degree = (offsets)[of + 1u] - (offsets)[of];                           \
     }                                                                        \
-    group_before(length, sums);                                              \
+    group_before(degree, sums);                                              \
     const u32 arcs = sums[BLOCK - 1u];                                       \
     for (u32 from = 0u; from < arcs; from += BLOCK * EACH) {                 \
       for (u32 each = 0u; each < EACH; each++) {                             \

@@ -48,11 +48,12 @@ impl Turns {
         Ok((counts[(self.turn % 3) as usize], counts[COUNTERS - 1]))
     }
 
-    /// Empties the queue.
+    /// Empties the queue, and begins with turn 0.
     ///
     /// # Errors
     /// When the device fails.
-    pub(crate) fn clear(&self, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
+    pub(crate) fn restart(&mut self, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
+        self.turn = 0;
         gpu.clear(&self.count)
     }
 

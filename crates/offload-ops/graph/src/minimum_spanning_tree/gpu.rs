@@ -93,11 +93,31 @@ fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failur
         let (e, r) = (edges as u32, round as u32);
         if round == 1 {
             graph_forest_edges(
-                gpu, of_edges, e, weighted, &columns.src, &columns.dst, &columns.weights, &now.weight, &now.ends, &count, r, &best.weight,
+                gpu,
+                of_edges,
+                e,
+                weighted,
+                &columns.src,
+                &columns.dst,
+                &columns.weights,
+                &now.weight,
+                &now.ends,
+                &count,
+                r,
+                &best.weight,
             )?;
         } else {
             graph_forest_keep(
-                gpu, of_edges, e, &now.weight, &now.ends, &tree, &next.weight, &next.ends, &count, r,
+                gpu,
+                of_edges,
+                e,
+                &now.weight,
+                &now.ends,
+                &tree,
+                &next.weight,
+                &next.ends,
+                &count,
+                r,
                 &best.weight,
             )?;
             std::mem::swap(&mut now, &mut next);
@@ -110,10 +130,26 @@ fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failur
         gpu.context().block(n - trees, n)?;
         let of_edges = Groups::covering(edges, BLOCK);
         graph_forest_ends(
-            gpu, of_edges, edges as u32, &now.weight, &now.ends, &tree, &best.weight, &best.ends,
+            gpu,
+            of_edges,
+            edges as u32,
+            &now.weight,
+            &now.ends,
+            &tree,
+            &best.weight,
+            &best.ends,
         )?;
         graph_forest_join(
-            gpu, of_nodes, nodes, &tree, &best.weight, &best.ends, &above, &taken.weight, &taken.ends, &count,
+            gpu,
+            of_nodes,
+            nodes,
+            &tree,
+            &best.weight,
+            &best.ends,
+            &above,
+            &taken.weight,
+            &taken.ends,
+            &count,
         )?;
         let climbs = climbs(trees);
         for climb in 1..=climbs {

@@ -80,7 +80,9 @@ const UNBOUNDED: u64 = u64::MAX;
 /// What it asks of a device.
 pub(super) fn need(e: &Extents, algorithm: Algorithm, is_to_one: bool) -> DeviceNeed {
     if is_to_one {
-        return DeviceNeed::CpuOnly("a search for one node ends early, and most of it is one step after the other");
+        return DeviceNeed::CpuOnly(
+            "a search for one node ends early, and most of it is one step after the other",
+        );
     }
     if algorithm == Algorithm::Dijkstra {
         return DeviceNeed::CpuOnly(
@@ -98,37 +100,30 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let asked = cpu::Asked::read(inputs, &ctx)?;
     let (network, start) = (&asked.network, asked.start);
     let negative = network.any_negative();
-    let (bound, name) = match asked.algorithm {
-        Algorithm::BellmanFord => (Bound::None, "bellman_ford"),
-        Algorithm::Auto if negative => (Bound::None, "bellman_ford"),
-        Algorithm::Auto if network.weights().is_none() => (Bound::None, "bfs"),
-        _ if network.weights().is_none() => (Bound::None, "delta_stepping"),
-        _ => (Bound::Moving, "delta_stepping"),
+    let name = match asked.algorithm {
+        Algorithm::BellmanFord => "bellman_ford",
+        Algorithm::Auto if negative => "bellman_ford",
+        Algorithm::Auto if network.weights().is_none() => "bfs",
+        _ => "delta_stepping",
     };
-    let mut search = Search::new(network, start, bound, gpu)?;
+    let is_bounded = name == "delta_stepping" && network.weights().is_some();
+    let mut turns = Turns::new(network.nodes(), gpu)?;
+    let search = Search::new(network, start, is_bounded, gpu)?;
     let limit = if negative { PATIENCE } else { u32::MAX };
-    if !search.distances(limit, gpu)? {
+    if !search.distances(&mut turns, limit, gpu)? {
         return cpu::bellman_ford_to_all(network, start, &ctx);
     }
-    let parents = search.tree(negative, gpu)?;
+    let parents = search.tree(&mut turns, negative, gpu)?;
     let distances: Vec<f64> = gpu.download(&search.distance)?.into_iter().map(number).collect();
     Ok(cpu::all(network, |v| distances[v as usize], cpu::before(&parents), name))
 }
 
-/// Whether nodes beyond a bound wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    /// There is no bound.
-    None,
-    /// It moves on when no node is left below it.
-    Moving,
-}
-
 struct Search {
-    n: usize,
+    n: u32,
     start: u32,
+    of_nodes: Groups,
     rows: Rows,
-    weighted: u32,
+    /// How far the bound moves, where there is one.
     delta: Option<f64>,
     distance: Buffer<u64>,
     /// The turn for which a node was queued last; and then its level in the tree.
@@ -136,130 +131,109 @@ struct Search {
     far: Buffer<u32>,
     /// The bound, and the nearest of the far nodes.
     window: Buffer<u64>,
-    turns: Turns,
 }
 
 impl Search {
-    fn new(network: &Network, start: u32, bound: Bound, gpu: &mut Gpu<'_>) -> Result<Search, Failure> {
+    fn new(network: &Network, start: u32, is_bounded: bool, gpu: &mut Gpu<'_>) -> Result<Search, Failure> {
         let n = network.nodes();
         let rows = Rows::of(network, network.outward(), true, gpu)?;
-        let delta = (bound == Bound::Moving).then(|| width(network, rows.arcs));
         Ok(Search {
-            n,
+            n: n as u32,
             start,
-            weighted: u32::from(rows.weighted),
+            of_nodes: groups(gpu, n),
+            delta: is_bounded.then(|| width(network, rows.arcs)),
             rows,
-            delta,
             distance: gpu.zeros(n)?,
             queued: gpu.zeros(n)?,
             far: gpu.zeros(n)?,
             window: gpu.zeros(2)?,
-            turns: Turns::new(n, gpu)?,
         })
     }
 
     /// Finds all distances, and says whether they settled within so many turns.
-    fn distances(&mut self, limit: u32, gpu: &mut Gpu<'_>) -> Result<bool, Failure> {
-        let of_nodes = groups(gpu, self.n);
+    fn distances(&self, turns: &mut Turns, limit: u32, gpu: &mut Gpu<'_>) -> Result<bool, Failure> {
         let bound = self.delta.map_or(UNBOUNDED, order);
-        let (queue, _) = self.turns.lists();
-        let count = &self.turns.count;
-        graph_near_begin(gpu, of_nodes, self.n as u32, self.start, bound, &self.distance, &self.window, queue, count)?;
+        let (queue, count) = (turns.lists().0, &turns.count);
+        let Search { n, start, of_nodes, distance, window, .. } = self;
+        graph_near_begin(gpu, *of_nodes, *n, *start, bound, distance, window, queue, count)?;
         let Some(delta) = self.delta else {
-            let Search { rows, weighted, distance, queued, far, window, turns, .. } = self;
-            return turns.run(gpu, limit, |gpu, turns| {
-                relax(gpu, of_nodes, turns, *weighted, rows, window, distance, queued, far)
-            });
+            return turns.run(gpu, limit, |gpu, turns| self.relax(turns, gpu));
         };
         let mut ahead = 1;
         loop {
             for _ in 0..ahead {
                 for _ in 0..NEAR_TURNS {
-                    relax(
-                        gpu, of_nodes, &self.turns, self.weighted, &self.rows, &self.window, &self.distance, &self.queued,
-                        &self.far,
-                    )?;
-                    self.turns.turn += 1;
+                    self.relax(turns, gpu)?;
+                    turns.turn += 1;
                 }
-                self.open(delta, of_nodes, gpu)?;
+                self.open(turns, delta, gpu)?;
             }
-            if self.turns.look(gpu)?.0 == 0 {
+            if turns.look(gpu)?.0 == 0 {
                 return Ok(true);
             }
             ahead = (ahead * 2).min(MOST_AHEAD);
         }
     }
 
-    /// Where no near node is left, moves the bound.
-    fn open(&self, delta: f64, of_nodes: Groups, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
-        let (n, turn) = (self.n as u32, self.turns.turn);
-        let (queue, _) = self.turns.lists();
-        let count = &self.turns.count;
-        graph_near_least(gpu, of_nodes, n, turn, &self.distance, &self.far, count, &self.window)?;
-        graph_near_open(gpu, of_nodes, n, turn, delta, &self.distance, &self.far, &self.window, queue, count)?;
-        graph_near_move(gpu, Groups([1, 1, 1]), delta, &self.window)
+    fn relax(&self, turns: &Turns, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
+        let Rows { offsets, targets, weights, weighted, .. } = &self.rows;
+        let (turn, weighted, (now, next)) = (turns.turn, u32::from(*weighted), turns.lists());
+        let Search { of_nodes, distance, queued, far, window, .. } = self;
+        graph_near_relax(
+            gpu,
+            *of_nodes,
+            turn,
+            weighted,
+            offsets,
+            targets,
+            weights,
+            window,
+            distance,
+            queued,
+            far,
+            now,
+            next,
+            &turns.count,
+        )
     }
 
-    /// The node before each, or [`NONE`](crate::paths::NONE). With `falling` weights a node before another need not be nearer.
-    fn tree(&mut self, falling: bool, gpu: &mut Gpu<'_>) -> Result<Vec<u32>, Failure> {
-        let of_nodes = groups(gpu, self.n);
-        let n = self.n as u32;
-        let (parents, level) = (gpu.zeros::<u32>(self.n)?, &self.queued);
+    /// Where no near node is left, moves the bound.
+    fn open(&self, turns: &Turns, delta: f64, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
+        let (turn, queue, count) = (turns.turn, turns.lists().0, &turns.count);
+        let Search { n, of_nodes, distance, far, window, .. } = self;
+        graph_near_least(gpu, *of_nodes, *n, turn, distance, far, count, window)?;
+        graph_near_open(gpu, *of_nodes, *n, turn, delta, distance, far, window, queue, count)?;
+        graph_near_move(gpu, Groups([1, 1, 1]), delta, window)
+    }
+
+    /// The node before each, or [`NONE`](crate::paths::NONE). With `falling` weights a node before another need not be
+    /// nearer.
+    fn tree(&self, turns: &mut Turns, falling: bool, gpu: &mut Gpu<'_>) -> Result<Vec<u32>, Failure> {
+        let Rows { offsets, targets, weights, weighted, .. } = &self.rows;
+        let Search { n, start, of_nodes, distance, queued: level, .. } = self;
+        let (n, start, of_nodes, weighted) = (*n, *start, *of_nodes, u32::from(*weighted));
+        let parents = gpu.zeros::<u32>(n as usize)?;
         graph_near_orphans(gpu, of_nodes, n, &parents)?;
-        self.turns.clear(gpu)?;
-        self.turns.turn = 0;
-        let (queue, _) = self.turns.lists();
-        let (rows, weighted, distance) = (&self.rows, self.weighted, &self.distance);
-        let (offsets, targets, weights) = (&rows.offsets, &rows.targets, &rows.weights);
+        turns.restart(gpu)?;
+        let (queue, count) = (turns.lists().0, &turns.count);
         if !falling {
             graph_near_parents(
-                gpu, of_nodes, n, self.start, weighted, offsets, targets, weights, distance, &parents, queue,
-                &self.turns.count,
+                gpu, of_nodes, n, start, weighted, offsets, targets, weights, distance, &parents, queue,
+                count,
             )?;
         }
-        graph_near_known(gpu, of_nodes, n, self.start, distance, &parents, level, queue, &self.turns.count)?;
-        if self.turns.look(gpu)?.1 > 0 {
-            self.turns.run(gpu, u32::MAX, |gpu, turns| {
-                let (now, next) = turns.lists();
+        graph_near_known(gpu, of_nodes, n, start, distance, &parents, level, queue, count)?;
+        if turns.look(gpu)?.1 > 0 {
+            turns.run(gpu, u32::MAX, |gpu, turns| {
+                let (turn, count, (now, next)) = (turns.turn, &turns.count, turns.lists());
                 graph_near_tree(
-                    gpu, of_nodes, turns.turn, weighted, offsets, targets, weights, distance, &parents, level, now, next,
-                    &turns.count,
+                    gpu, of_nodes, turn, weighted, offsets, targets, weights, distance, &parents, level, now,
+                    next, count,
                 )
             })?;
         }
         gpu.download(&parents)
     }
-}
-
-#[allow(clippy::too_many_arguments, reason = "the parts of a search, of which another is borrowed")]
-fn relax(
-    gpu: &mut Gpu<'_>,
-    groups: Groups,
-    turns: &Turns,
-    weighted: u32,
-    rows: &Rows,
-    window: &Buffer<u64>,
-    distance: &Buffer<u64>,
-    queued: &Buffer<u32>,
-    far: &Buffer<u32>,
-) -> Result<(), Failure> {
-    let (now, next) = turns.lists();
-    graph_near_relax(
-        gpu,
-        groups,
-        turns.turn,
-        weighted,
-        &rows.offsets,
-        &rows.targets,
-        &rows.weights,
-        window,
-        distance,
-        queued,
-        far,
-        now,
-        next,
-        &turns.count,
-    )
 }
 
 /// How far the bound moves, by a sample of the weights.

@@ -3,12 +3,13 @@
 //! quicker: what is open after a bounded number of them is left to that.
 
 use super::{Inputs, cpu};
+use crate::connected_components::{self, ConnectedComponents};
 use crate::csr::{Arcs, Network};
 use crate::device::{BLOCK, Rows, SMALL_BYTES, Turns, groups};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::device::{Buffer, Gpu, Groups};
-use offload_core::{DeviceNeed, Failure};
+use offload_core::{DeviceNeed, Failure, Operation};
 
 offload_core::kernels! {
     /// Trimming, searches in both directions, and colours.
@@ -86,12 +87,20 @@ pub(super) fn need(e: &Extents, directed: bool) -> DeviceNeed {
     if e.edges == 0 {
         return DeviceNeed::CpuOnly("of a graph without edges there is nothing to compute");
     }
-    let rows = Rows::bytes(e.nodes, e.arcs, false) * if directed { 2 } else { 1 };
+    if !directed {
+        return DeviceNeed::Bytes(connected_components::device_bytes(e));
+    }
+    let rows = 2 * Rows::bytes(e.nodes, e.arcs, false);
     // Labels and those of the round before, arcs left, what was seen, colours, and the turn a node was queued for.
     DeviceNeed::Bytes(rows + 28 * e.nodes + Turns::bytes(e.nodes) + SMALL_BYTES)
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+    if !inputs.graph.directed {
+        // Every arc leads back, so that what is connected is strongly connected.
+        let inputs = connected_components::Inputs { graph: inputs.graph };
+        return ConnectedComponents::gpu(inputs, gpu);
+    }
     let ctx = gpu.context().clone();
     let network = Network::read(inputs.graph, &ctx)?;
     let (labels, is_done) =
@@ -109,8 +118,7 @@ struct Search {
     n: u32,
     of_nodes: Groups,
     out: Rows,
-    /// `None` where every arc leads both ways.
-    inward: Option<Rows>,
+    back: Rows,
     label: Buffer<u32>,
     turns: Turns,
 }
@@ -119,9 +127,9 @@ impl Search {
     fn new(network: &Network, gpu: &mut Gpu<'_>) -> Result<Search, Failure> {
         let n = network.nodes();
         let out = Rows::of(network, network.outward(), false, gpu)?;
-        let inward = if network.directed { Some(Rows::of(network, Arcs::In, false, gpu)?) } else { None };
+        let back = Rows::of(network, Arcs::In, false, gpu)?;
         let (label, turns) = (gpu.zeros(n)?, Turns::new(n, gpu)?);
-        Ok(Search { n: n as u32, of_nodes: groups(gpu, n), out, inward, label, turns })
+        Ok(Search { n: n as u32, of_nodes: groups(gpu, n), out, back, label, turns })
     }
 
     /// The labels, and whether every node has one. Those that are there are of whole components.
@@ -138,8 +146,7 @@ impl Search {
     fn trim(&mut self, best: &Buffer<u64>, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
         let (n, of_nodes) = (self.n, self.of_nodes);
         let (outward, inward) = (gpu.zeros::<u32>(n as usize)?, gpu.zeros::<u32>(n as usize)?);
-        let Search { out, inward: back, label, turns, .. } = self;
-        let back = back.as_ref().unwrap_or(out);
+        let Search { out, back, label, turns, .. } = self;
         let (queue, _) = turns.lists();
         let count = &turns.count;
         graph_strong_begin(gpu, of_nodes, n, &out.offsets, &back.offsets, &outward, &inward, label, best)?;
@@ -147,11 +154,33 @@ impl Search {
         graph_strong_bare(gpu, of_nodes, n, turns.turn, &outward, &inward, label, queue, count)?;
         let all = turns.run(gpu, TRIMS, |gpu, turns| {
             let (turn, count, (now, next)) = (turns.turn, &turns.count, turns.lists());
-            graph_strong_trim(gpu, of_nodes, turn, &out.offsets, &out.targets, &inward, label, now, next, count)?;
-            graph_strong_trim(gpu, of_nodes, turn, &back.offsets, &back.targets, &outward, label, now, next, count)
+            graph_strong_trim(
+                gpu,
+                of_nodes,
+                turn,
+                &out.offsets,
+                &out.targets,
+                &inward,
+                label,
+                now,
+                next,
+                count,
+            )?;
+            graph_strong_trim(
+                gpu,
+                of_nodes,
+                turn,
+                &back.offsets,
+                &back.targets,
+                &outward,
+                label,
+                now,
+                next,
+                count,
+            )
         })?;
         if !all {
-            turns.clear(gpu)?;
+            turns.restart(gpu)?;
         }
         graph_strong_pivot(gpu, of_nodes, n, label, &outward, &inward, best)
     }
@@ -164,9 +193,8 @@ impl Search {
         gpu: &mut Gpu<'_>,
     ) -> Result<bool, Failure> {
         let of_nodes = self.of_nodes;
-        let Search { out, inward: back, label, turns, .. } = self;
-        let back = back.as_ref().unwrap_or(out);
-        for (mark, needed, rows) in [(1, 0, &*out), (2, 1, back)] {
+        let Search { out, back, label, turns, .. } = self;
+        for (mark, needed, rows) in [(1, 0, &*out), (2, 1, &*back)] {
             graph_strong_seed(gpu, ONE, turns.turn, best, seen, turns.lists().0, &turns.count)?;
             let ended = turns.run(gpu, TURNS, |gpu, turns| {
                 let (turn, count, (now, next)) = (turns.turn, &turns.count, turns.lists());
@@ -185,15 +213,25 @@ impl Search {
     /// Labels what was seen in both directions, and the rest by colours; whether that ended in time.
     fn colors(&mut self, seen: &Buffer<u32>, gpu: &mut Gpu<'_>) -> Result<bool, Failure> {
         let (n, of_nodes) = (self.n, self.of_nodes);
-        let least = gpu.upload(&[u32::MAX])?;
+        let least = gpu.zeros::<u32>(1)?;
         let (color, queued) = (gpu.zeros::<u32>(n as usize)?, gpu.zeros::<u32>(n as usize)?);
         let before = gpu.zeros::<u32>(n as usize)?;
         graph_strong_least(gpu, of_nodes, n, seen, &least)?;
-        let Search { out, inward: back, label, turns, .. } = self;
-        let back = back.as_ref().unwrap_or(out);
+        let Search { out, back, label, turns, .. } = self;
         for _ in 0..ROUNDS {
             let (queue, _) = turns.lists();
-            graph_strong_paint(gpu, of_nodes, n, turns.turn, seen, &least, label, &color, queue, &turns.count)?;
+            graph_strong_paint(
+                gpu,
+                of_nodes,
+                n,
+                turns.turn,
+                seen,
+                &least,
+                label,
+                &color,
+                queue,
+                &turns.count,
+            )?;
             let (open, _) = turns.look(gpu)?;
             if open == 0 {
                 return Ok(true);
@@ -202,7 +240,9 @@ impl Search {
             let ended = turns.run(gpu, TURNS, |gpu, turns| {
                 let (turn, count, (now, next)) = (turns.turn, &turns.count, turns.lists());
                 let (offsets, targets) = (&out.offsets, &out.targets);
-                graph_strong_spread(gpu, of_nodes, turn, offsets, targets, label, &color, &queued, now, next, count)
+                graph_strong_spread(
+                    gpu, of_nodes, turn, offsets, targets, label, &color, &queued, now, next, count,
+                )
             })?;
             if !ended {
                 return Ok(false);

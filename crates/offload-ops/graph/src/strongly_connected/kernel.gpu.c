@@ -111,7 +111,7 @@ KERNEL graph_strong_reach(u32 turn, u32 mark, u32 needed, GLOBAL const u32 *REST
   ARCS_END(next, FOUND(count, turn));
 }
 
-// The smallest node that was seen in both directions.
+// The smallest node that was seen in both directions, as its complement, so that memory begins as zero.
 KERNEL graph_strong_least(u32 n, GLOBAL const u32 *RESTRICT seen, GLOBAL u32 *least) {
   SHARED u32 found[BLOCK];
   const u32 t = local_id();
@@ -125,7 +125,7 @@ KERNEL graph_strong_least(u32 n, GLOBAL const u32 *RESTRICT seen, GLOBAL u32 *le
     if (t < s && found[t + s] < found[t]) found[t] = found[t + s];
     group_barrier();
   }
-  if (t == 0u) atomic_fetch_min_u32(least, found[0]);
+  if (t == 0u) atomic_fetch_max_u32(least, ~found[0]);
 }
 
 // They are its component. Every node that is still open takes its own colour and is queued.
@@ -139,7 +139,7 @@ KERNEL graph_strong_paint(u32 n, u32 turn, GLOBAL const u32 *RESTRICT seen, GLOB
     const u64 v = base + local_id();
     if (v < n && label[v] == OPEN) {
       if (seen[v] == 3u) {
-        label[v] = least[0];
+        label[v] = ~least[0];
       } else {
         color[v] = (u32)v;
         stash_put(stash, finds, (u32)v);

@@ -64,7 +64,7 @@ impl Operation for StronglyConnected {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::STRONG]
+        &[&gpu::STRONG, &crate::connected_components::COMPONENTS]
     }
 
     fn cases() -> Vec<Case> {
