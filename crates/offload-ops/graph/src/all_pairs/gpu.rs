@@ -8,11 +8,14 @@ use crate::device::{Rows, needs_f64};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Gpu, Groups};
+use offload_core::device::{Gpu, Groups, KernelText};
+
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&PAIRS];
 
 offload_core::kernels! {
     /// Blocks of 64 nodes, tiles of 64 × 64 distances.
-    pub(super) static PAIRS = "graph_pairs" {
+    static PAIRS = "graph_pairs" {
         text: include_str!("kernel.gpu.c"),
         block: 256,
         elements: [],

@@ -85,7 +85,7 @@ impl Operation for AllPairs {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::PAIRS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

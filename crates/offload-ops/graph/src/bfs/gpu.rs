@@ -6,12 +6,12 @@
 
 use super::Inputs;
 use super::answer::{Found, answer};
-use crate::csr::{Arcs, Network};
+use crate::csr::Network;
 use crate::device::{self, BLOCK, Rows};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, Groups};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 
 /// Wide steps between two looks.
 const STEPS: usize = 4;
@@ -21,9 +21,12 @@ const STATE: usize = 9;
 const FOUND: usize = 0;
 const WIDE: usize = 8;
 
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&BFS];
+
 offload_core::kernels! {
     /// Steps of the search.
-    pub(super) static BFS = "graph_bfs" {
+    pub(crate) static BFS = "graph_bfs" {
         text: concat!(include_str!("../device/frontier.gpu.c"), include_str!("kernel.gpu.c")),
         block: BLOCK,
         elements: [],
@@ -62,7 +65,7 @@ offload_core::kernels! {
 }
 
 /// Bytes that a search takes on a device.
-pub(super) fn bytes(e: &Extents) -> u64 {
+pub(crate) fn bytes(e: &Extents) -> u64 {
     Rows::bytes(e.nodes, e.arcs, false) + 16 * e.nodes + 4 * device::long_rows(e.arcs).0 + device::SMALL_BYTES
 }
 
@@ -70,16 +73,23 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let ctx = gpu.context().clone();
     let network = Network::read(inputs.graph, &ctx)?;
     let start = network.node("start", &inputs.start)?;
-    let arcs = if network.directed { Arcs::Out } else { Arcs::Both };
-    let rows = Rows::of(&network, arcs, false, gpu)?;
+    let found = found(&network, start, gpu)?;
+    answer(&network.ids, &found, &ctx)
+}
+
+/// The levels and parents of a search from `start`.
+///
+/// # Errors
+/// When the device fails, or the job is to stop.
+pub(crate) fn found(network: &Network, start: u32, gpu: &mut Gpu<'_>) -> Result<OnDevice, Failure> {
+    let rows = Rows::of(network, network.outward(), false, gpu)?;
     let search = Search::new(gpu, rows, network.nodes(), !network.directed)?;
     search.run(gpu, start)?;
-    let (levels, parents) = (gpu.download(&search.levels)?, gpu.download(&search.parents)?);
-    answer(&network.ids, &OnDevice { levels, parents }, &ctx)
+    Ok(OnDevice { levels: gpu.download(&search.levels)?, parents: gpu.download(&search.parents)? })
 }
 
 /// What a device found: one more than each level, and complements of parents.
-struct OnDevice {
+pub(crate) struct OnDevice {
     levels: Vec<u32>,
     parents: Vec<u32>,
 }
@@ -133,7 +143,18 @@ impl Search {
         let mut begin = 1;
         loop {
             graph_bfs_near(
-                gpu, one, n, *arcs as u32, begin, start, offsets, targets, levels, parents, queues, state,
+                gpu,
+                one,
+                n,
+                *arcs as u32,
+                begin,
+                start,
+                offsets,
+                targets,
+                levels,
+                parents,
+                queues,
+                state,
             )?;
             begin = 0;
             let at = gpu.download(state)?;
@@ -152,9 +173,7 @@ impl Search {
                     gpu, long, n, both_ways, offsets, targets, levels, parents, queues, far, state,
                 )?;
                 if self.both_ways {
-                    graph_bfs_backward(
-                        gpu, forward, n, offsets, targets, levels, parents, queues, state,
-                    )?;
+                    graph_bfs_backward(gpu, forward, n, offsets, targets, levels, parents, queues, state)?;
                 }
             }
         }

@@ -5,6 +5,9 @@ mod cases;
 mod cpu;
 mod gpu;
 
+pub(crate) use answer::Found;
+pub(crate) use gpu::{BFS, bytes as device_bytes, found as on_device};
+
 use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
@@ -80,7 +83,7 @@ impl Operation for Bfs {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::BFS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

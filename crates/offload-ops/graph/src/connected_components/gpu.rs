@@ -7,14 +7,17 @@
 use super::Inputs;
 use super::answer::answer;
 use crate::csr::Network;
-use crate::device::{self, BLOCK, Edges};
+use crate::device::{BLOCK, Edges};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Gpu, Groups};
+use offload_core::device::{Gpu, Groups, KernelText};
 
 /// Edges that are in the sample together, so that a group reads whole lines of memory.
 const RUN: usize = 128;
+
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&COMPONENTS];
 
 offload_core::kernels! {
     /// Union-find.

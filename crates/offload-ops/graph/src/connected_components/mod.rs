@@ -68,7 +68,7 @@ impl Operation for ConnectedComponents {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::COMPONENTS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

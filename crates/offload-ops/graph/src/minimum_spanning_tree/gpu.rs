@@ -6,14 +6,17 @@ use crate::device::{BLOCK, Edges as Columns, needs_f64};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, DeviceError, Gpu, Groups};
+use offload_core::device::{Buffer, DeviceError, Gpu, Groups, KernelText};
 
 /// Trees above one another that a node climbs in one start of the kernel.
 const STEPS: usize = 32;
 
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&FOREST];
+
 offload_core::kernels! {
     /// Rounds over edges of 16 bytes.
-    pub(super) static FOREST = "graph_forest" {
+    static FOREST = "graph_forest" {
         text: concat!(include_str!("../device/least.gpu.c"), include_str!("kernel.gpu.c")),
         block: BLOCK,
         elements: [],
@@ -87,7 +90,7 @@ fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failur
     let of_nodes = Groups::covering(n, BLOCK);
     let nodes = n as u32;
     graph_forest_begin(gpu, of_nodes, nodes, &tree, &best.weight, &best.ends)?;
-    let (mut edges, mut trees) = (m, n);
+    let mut edges = m;
     for round in 1..COUNTERS {
         let of_edges = Groups::covering(edges, BLOCK);
         let (e, r) = (edges as u32, round as u32);
@@ -123,7 +126,8 @@ fn forest(network: &Network, gpu: &mut Gpu<'_>) -> Result<Vec<cpu::Edge>, Failur
             std::mem::swap(&mut now, &mut next);
         }
         let counts = gpu.download(&count)?;
-        (edges, trees) = (counts[round] as usize, n - counts[0] as usize);
+        edges = counts[round] as usize;
+        let trees = n - counts[0] as usize;
         if edges == 0 {
             return edges_taken(&taken, n - trees, gpu);
         }

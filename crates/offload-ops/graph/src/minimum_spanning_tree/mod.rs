@@ -79,7 +79,7 @@ impl Operation for MinimumSpanningTree {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::FOREST]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

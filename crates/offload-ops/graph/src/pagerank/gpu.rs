@@ -7,7 +7,7 @@ use crate::device::{self, BLOCK, Rows};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, Groups};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 
 /// Groups of a step at most, and so many sums that one group adds up.
 const MOST_GROUPS: u32 = 2048;
@@ -18,6 +18,9 @@ const DONE: usize = 0;
 const TAKEN: usize = 1;
 /// The word of `sums` that is the last step's changes.
 const RESIDUAL: usize = 1;
+
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&RANK];
 
 offload_core::kernels! {
     /// Steps of the walk.

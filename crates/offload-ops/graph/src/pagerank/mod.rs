@@ -117,7 +117,7 @@ impl Operation for Pagerank {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::RANK]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,19 +1,23 @@
 //! The distances of all nodes from one on a device, and the tree that every algorithm gives.
 //!
-//! Near nodes are relaxed in turns, and far ones wait for the bound to move. With a bound that nothing is beyond this is a
-//! breadth-first search where no edge has a weight, and Bellman and Ford's algorithm where weights may be negative.
+//! Near nodes are relaxed in turns, and far ones wait for the bound to move. With a bound that nothing is beyond this is
+//! Bellman and Ford's algorithm. Where no edge has a weight, the breadth-first search of `bfs` finds the same.
 
 use super::{Algorithm, Inputs, cpu};
+use crate::bfs::{self, Found};
 use crate::csr::Network;
 use crate::device::{BLOCK, Rows, SMALL_BYTES, Turns, groups, needs_f64};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
-use offload_core::device::{Buffer, Gpu, Groups};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 use offload_core::{DeviceNeed, Failure};
+
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&NEAR, &bfs::BFS];
 
 offload_core::kernels! {
     /// Searches over queues, and the tree.
-    pub(super) static NEAR = "graph_near" {
+    static NEAR = "graph_near" {
         text: concat!(
             include_str!("../device/frontier.gpu.c"),
             include_str!("../device/arcs.gpu.c"),
@@ -89,6 +93,9 @@ pub(super) fn need(e: &Extents, algorithm: Algorithm, is_to_one: bool) -> Device
             "Dijkstra's algorithm settles one node after the other; auto, delta_stepping and bellman_ford run on devices",
         );
     }
+    if algorithm == Algorithm::Auto && !e.weighted {
+        return DeviceNeed::Bytes(bfs::device_bytes(e));
+    }
     // Distances, and for each node whether it is queued, far and whose child.
     let nodes = 20 * e.nodes + Turns::bytes(e.nodes);
     DeviceNeed::Bytes(Rows::bytes(e.nodes, e.arcs, e.weighted) + nodes + SMALL_BYTES)
@@ -99,11 +106,15 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let ctx = gpu.context().clone();
     let asked = cpu::Asked::read(inputs, &ctx)?;
     let (network, start) = (&asked.network, asked.start);
+    if asked.algorithm == Algorithm::Auto && network.weights().is_none() {
+        let found = bfs::on_device(network, start, gpu)?;
+        let distance = |v| found.level(v).map_or(f64::INFINITY, f64::from);
+        return Ok(cpu::all(network, distance, |v| found.parent(v), "bfs"));
+    }
     let negative = network.any_negative();
     let name = match asked.algorithm {
         Algorithm::BellmanFord => "bellman_ford",
         Algorithm::Auto if negative => "bellman_ford",
-        Algorithm::Auto if network.weights().is_none() => "bfs",
         _ => "delta_stepping",
     };
     let is_bounded = name == "delta_stepping" && network.weights().is_some();

@@ -150,7 +150,7 @@ impl Operation for ShortestPath {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::NEAR]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

@@ -8,12 +8,15 @@ use crate::csr::{Arcs, Network};
 use crate::device::{BLOCK, Rows, SMALL_BYTES, Turns, groups};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
-use offload_core::device::{Buffer, Gpu, Groups};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 use offload_core::{DeviceNeed, Failure, Operation};
+
+/// The kernel texts.
+pub(super) static TEXTS: &[&KernelText] = &[&STRONG, &connected_components::COMPONENTS];
 
 offload_core::kernels! {
     /// Trimming, searches in both directions, and colours.
-    pub(super) static STRONG = "graph_strong" {
+    static STRONG = "graph_strong" {
         text: concat!(
             include_str!("../device/frontier.gpu.c"),
             include_str!("../device/arcs.gpu.c"),

@@ -64,7 +64,7 @@ impl Operation for StronglyConnected {
     }
 
     fn kernels() -> &'static [&'static KernelText] {
-        &[&gpu::STRONG, &crate::connected_components::COMPONENTS]
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {
