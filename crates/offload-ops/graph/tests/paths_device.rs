@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 use offload_api::{Record, Tensor, Value};
-use offload_core::device::{DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
-use offload_core::{Cancel, Context, DeviceNeed, Failure, Graph, Progress, Registered, TenantId};
+use offload_core::device::{Descriptor, Device as Opened, DeviceLane, Gpu, LanePriority, Residents};
+use offload_core::{AnyOperation, Cancel, Context, DeviceNeed, Failure, Graph, Progress, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
+use std::sync::Arc;
 
 /// Numbers from a seed, by SplitMix64.
 struct Numbers(u64);
@@ -91,7 +92,9 @@ const WEIGHTS: &[Weight] = &[
 
 struct Device {
     name: String,
-    lane: Box<dyn JobLane>,
+    descriptor: Descriptor,
+    opened: Arc<dyn Opened>,
+    lane: Box<dyn DeviceLane>,
 }
 
 fn devices() -> Vec<Device> {
@@ -103,15 +106,16 @@ fn devices() -> Vec<Device> {
             return Vec::new();
         }
     };
-    let open = |d: &offload_core::device::Descriptor| {
-        let host = InProcess::new(opencl::open(d.id, &options).unwrap());
-        Device { name: d.name.clone(), lane: host.open(LanePriority::Normal).unwrap() }
+    let open = |descriptor: Descriptor| {
+        let opened = opencl::open(descriptor.id, &options).unwrap();
+        let lane = opened.open_lane(LanePriority::Normal).unwrap();
+        Device { name: descriptor.name.clone(), descriptor, opened, lane }
     };
-    found.iter().map(open).collect()
+    found.into_iter().map(open).collect()
 }
 
-fn operation(name: &str) -> &'static Registered {
-    offload_ops::registry().iter().find(|r| r.full_name == format!("graph.{name}")).unwrap()
+fn operation(name: &str) -> &'static dyn AnyOperation {
+    *offload_ops_graph::operations().iter().find(|o| o.about().name == name).unwrap()
 }
 
 fn id(v: u64) -> Value {
@@ -136,20 +140,25 @@ fn named(v: u64) -> Value {
     id(v.wrapping_mul(3) ^ 0x55)
 }
 
+/// Within the bytes of its plan, of which none are left taken.
 fn on(
     device: &mut Device,
-    op: &'static Registered,
+    op: &'static dyn AnyOperation,
     inputs: &Record<Tensor>,
     context: Context,
 ) -> Result<Record<Tensor>, Failure> {
-    let DeviceNeed::Bytes(reserved_bytes) = op.operation.plan(inputs.specs()).unwrap().device else {
-        panic!("{} has no device path for this", op.full_name)
+    let name = op.about().name;
+    let DeviceNeed::Bytes(reserved_bytes) = op.plan(inputs.specs()).unwrap().device else {
+        panic!("{name} has no device path for this")
     };
+    let residents = Residents::new(0);
     let tenant = TenantId::new("t");
-    device
-        .lane
-        .run(DeviceJob { operation: op, inputs: inputs.clone(), tenant, reserved_bytes, context })
-        .result
+    let mut gpu =
+        Gpu::new(device.lane.as_mut(), &device.descriptor, &residents, tenant, context, reserved_bytes);
+    let result = op.gpu(inputs.clone(), &mut gpu);
+    let result = gpu.end(result).result;
+    assert_eq!(device.opened.used_bytes(), 0, "{name} leaves device memory taken");
+    result
 }
 
 fn numbers(value: &Value<Tensor>) -> Option<Vec<f64>> {
@@ -170,8 +179,7 @@ fn agree(
 ) -> Record<Tensor> {
     let op = operation(name);
     let about = format!("{}: {name}: {about}", device.name);
-    let want =
-        op.operation.cpu(inputs.clone(), &Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
+    let want = op.cpu(inputs.clone(), &Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
     let got = on(device, op, inputs, Context::default()).unwrap_or_else(|e| panic!("{about}: {e}"));
     assert_eq!(got.len(), want.len(), "{about}");
     for (output, want) in want.iter().filter(|(output, _)| *output != "algorithm") {
@@ -198,6 +206,9 @@ fn graphs(n: u64, mut each: impl FnMut(&[(u64, u64)], Vec<f64>, &str)) {
             let seed = n * 100 + (k * 10 + w) as u64;
             let mut r = Numbers(seed);
             let edges = edges(&mut r, n);
+            if edges.is_empty() {
+                continue;
+            }
             let weights_of = edges.iter().map(|_| weight(&mut r)).collect();
             each(&edges, weights_of, &format!("{kind}, weights {weights}, seed {seed}"));
         }
@@ -281,7 +292,7 @@ fn distances_from_one_node_and_their_tree_are_those_of_the_cpu() {
 #[test]
 fn weights_below_zero_that_take_long_to_settle_are_left_to_the_cpu() {
     for mut device in devices() {
-        let chain: Edges = (0..2_000).map(|i| (i, i + 1)).collect();
+        let chain: Edges = (0..700).map(|i| (i, i + 1)).collect();
         let graph = inputs(&chain, Some(vec![-1.0; chain.len()]), true).with("start", named(0));
         agree(&mut device, "shortest_path", &graph, 0.0, "a long way down");
     }
@@ -293,13 +304,13 @@ fn a_negative_cycle_fails_alike_everywhere() {
         for seed in 0..6 {
             let (mut r, n) = (Numbers(seed), 300);
             let edges: Edges = (0..3 * n).map(|_| (r.below(n), r.below(n))).collect();
-            let weights: Vec<f64> = edges.iter().map(|_| r.below(64) as f64 / 8.0 - 1.0).collect();
+            let weights: Vec<f64> = edges.iter().map(|_| r.below(64) as f64 / 8.0 - 2.0).collect();
             let graph = inputs(&edges, Some(weights), seed % 2 == 0);
             let to_all = graph.clone().with("start", named(edges[0].0));
             let mut failed = 0;
             for (name, graph) in [("all_pairs", graph), ("shortest_path", to_all)] {
                 let op = operation(name);
-                let want = op.operation.cpu(graph.clone(), &Context::default()).map(|_| ());
+                let want = op.cpu(graph.clone(), &Context::default()).map(|_| ());
                 let got = on(&mut device, op, &graph, Context::default()).map(|_| ());
                 assert_eq!(got, want, "{}: {name}, seed {seed}", device.name);
                 failed +=
@@ -339,6 +350,9 @@ fn strong_components_are_those_of_the_cpu() {
             for (k, (kind, edges)) in KINDS.iter().enumerate() {
                 let seed = n + k as u64;
                 let edges = edges(&mut Numbers(seed), n);
+                if edges.is_empty() {
+                    continue;
+                }
                 for directed in [true, false] {
                     let about = format!("{kind}, seed {seed}, directed {directed}");
                     agree(&mut device, "strongly_connected", &inputs(&edges, None, directed), 0.0, &about);
@@ -350,7 +364,7 @@ fn strong_components_are_those_of_the_cpu() {
 
 #[test]
 fn components_of_long_ways_are_left_to_the_cpu_and_none_is_split() {
-    let n = 1_500u64;
+    let n = 700u64;
     let ring: Edges = (0..n).map(|i| (i, (i + 1) % n)).collect();
     // Nodes with so many arcs that the search begins at them, and after them a node that leads everywhere at once, to
     // which only a long way leads back.
