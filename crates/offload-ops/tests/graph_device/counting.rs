@@ -2,8 +2,8 @@
 
 use offload_core::TenantId;
 use offload_core::device::{
-    At, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource, LanePriority, Launch,
-    Mark, ModuleId, Solver,
+    At, Blas, Descriptor, Device, DeviceError, DeviceLane, Handle, Health, KernelSource, LanePriority,
+    Launch, Mark, ModuleId, Solver,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

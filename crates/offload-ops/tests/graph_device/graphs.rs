@@ -25,8 +25,7 @@ impl Made {
 
     /// As inputs; its columns have identities from `key` on where there is one.
     pub fn inputs(&self, key: Option<u128>) -> Record<Tensor> {
-        let mut graph =
-            Graph::new(&self.edges, self.weights.clone(), Some(self.ids.clone()), self.directed);
+        let mut graph = Graph::new(&self.edges, self.weights.clone(), Some(self.ids.clone()), self.directed);
         if let Some(key) = key {
             let known = |t: Tensor, at: u128| t.with_resident(ResidentKey(key + at));
             graph = Graph {

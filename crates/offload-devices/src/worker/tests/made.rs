@@ -3,15 +3,17 @@
 use offload_api::{Data, Layout, Matches, Priority, Record, Schema, Tensor, TensorSpec, Value};
 use offload_core::device::{DeviceError, DeviceJob, Gpu, KernelText};
 use offload_core::{
-    About, AnyOperation, Case, Context, Failure, Plan, Registered, Registry, Rejection, TenantId,
+    About, AnyOperation, Case, Context, Failure, Origin, Plan, Registered, Registry, Rejection, TenantId,
 };
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// An operation of this name; what it does stands in `gpu`.
 struct Made(&'static str);
 
-const NAMES: [&str; 8] = ["echo", "answers", "double", "ignore", "fail", "spin", "stuck", "crash"];
+const NAMES: [&str; 9] =
+    ["echo", "answers", "double", "derive", "ignore", "fail", "spin", "stuck", "crash"];
 
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
@@ -114,6 +116,23 @@ impl AnyOperation for Made {
                 let on_device = gpu.input::<f64>("a", &a)?;
                 let doubled: Vec<f64> = gpu.download(&on_device)?.iter().map(|x| x * 2.0).collect();
                 Ok(Record::new().with("result", Value::Tensor(Tensor::vector(doubled))))
+            }
+            // Makes something of its input, on the host and on the device, and says how often this process did.
+            "derive" => {
+                static MADE: AtomicU32 = AtomicU32::new(0);
+                let Some(Value::Tensor(a)) = inputs.take("a") else { return Err(failure("rejected")) };
+                let origin = Origin::of([Some(&a)]);
+                let made = gpu.context().derived(origin.as_ref(), || {
+                    MADE.fetch_add(1, Ordering::Relaxed);
+                    let halves: Vec<f64> = a.as_slice::<f64>().unwrap().iter().map(|x| x / 2.0).collect();
+                    let bytes = 8 * halves.len() as u64;
+                    Ok((halves, bytes))
+                })?;
+                let there = gpu.derived::<f64, _>(origin.as_ref(), "halves", || Ok(made.to_vec()))?;
+                let halves = gpu.download(&there)?;
+                Ok(Record::new()
+                    .with("result", Value::Tensor(Tensor::vector(halves)))
+                    .with("made", Value::Int(MADE.load(Ordering::Relaxed).into())))
             }
             // Names its input and reads nothing of it.
             "ignore" => Ok(Record::new().with("values", Value::Int(inputs.len() as i64))),

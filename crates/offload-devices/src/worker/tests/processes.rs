@@ -200,3 +200,26 @@ fn what_a_worker_was_given_is_known_until_it_dies() {
     run(lane.as_mut(), "double", &[("a", a)]).result.unwrap();
     assert!(host.holds(&t, key));
 }
+
+#[test]
+fn what_a_worker_made_of_an_input_stays_there_until_it_dies() {
+    let (host, mut lane) = worker("");
+    let a = |key| Value::Tensor(Tensor::vector(vec![8.0f64; 500]).with_resident(ResidentKey(key)));
+    let ask = |lane: &mut dyn JobLane, tenant: &str, input: Value| {
+        let report = lane.run(job("derive", tenant, &[("a", input)]));
+        let outputs = report.result.unwrap();
+        assert_eq!(super::numbers(&outputs, "result"), vec![4.0; 500]);
+        let Some(Value::Int(made)) = outputs.get("made") else { panic!("{outputs:?}") };
+        (*made, report.timings.upload == Duration::ZERO)
+    };
+    assert_eq!(ask(lane.as_mut(), "t", a(1)), (1, false));
+    assert_eq!(ask(lane.as_mut(), "t", a(1)), (1, true), "it is neither made nor sent again");
+    let mut other = host.open(LanePriority::High).unwrap();
+    assert_eq!(ask(other.as_mut(), "t", a(1)), (1, true), "the lanes of a worker share it");
+    assert_eq!(ask(lane.as_mut(), "u", a(1)), (2, false), "another tenant's");
+    assert_eq!(ask(lane.as_mut(), "t", a(2)), (3, false), "another input");
+    assert!(host.holds(&TenantId::new("t"), ResidentKey(1)));
+    lost(run(lane.as_mut(), "crash", &[]).result);
+    let mut lane = again(&host);
+    assert_eq!(ask(lane.as_mut(), "t", a(1)), (1, false));
+}

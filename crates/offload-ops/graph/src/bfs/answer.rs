@@ -24,16 +24,33 @@ impl Found for Levels {
     }
 }
 
-/// The outputs.
-pub(super) fn answer(ids: &Ids, found: &impl Found, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+/// The outputs; `order` has the nodes that were reached by level and then by number, where somebody sorted them.
+pub(super) fn answer(
+    ids: &Ids,
+    found: &impl Found,
+    order: Option<Vec<u32>>,
+    ctx: &Context,
+) -> Result<Record<Tensor>, Failure> {
     let ids = ids.all();
     let n = ids.len() as u32;
     let levels: Vec<i64> = (0..n).into_par_iter().map(|v| found.level(v).map_or(-1, i64::from)).collect();
     let parents: Vec<u64> = (0..n).into_par_iter().map(|v| ids[found.parent(v) as usize]).collect();
     ctx.check()?;
-    // Sorted by level and then by id: counted, because levels are few and small.
-    let mut next = vec![0usize; levels.iter().max().map_or(0, |l| (l + 2) as usize)];
-    let reached = || (0..n).filter_map(|v| Some((v, found.level(v)? as usize)));
+    let order: Vec<u64> = match order {
+        Some(nodes) => nodes.into_par_iter().map(|v| ids[v as usize]).collect(),
+        None => sorted(&ids, found, levels.par_iter().max().map_or(0, |l| (l + 1) as usize)),
+    };
+    Ok(Record::new()
+        .with("nodes", Value::Tensor(Tensor::vector(ids)))
+        .with("levels", Value::Tensor(Tensor::vector(levels)))
+        .with("parents", Value::Tensor(Tensor::vector(parents)))
+        .with("order", Value::Tensor(Tensor::vector(order))))
+}
+
+/// The ids that were reached, by level and then by id: counted, because levels are few and small.
+fn sorted(ids: &[u64], found: &impl Found, depth: usize) -> Vec<u64> {
+    let mut next = vec![0usize; depth + 1];
+    let reached = || (0..ids.len() as u32).filter_map(|v| Some((v, found.level(v)? as usize)));
     let mut count = 0;
     for (_, level) in reached() {
         next[level + 1] += 1;
@@ -47,9 +64,5 @@ pub(super) fn answer(ids: &Ids, found: &impl Found, ctx: &Context) -> Result<Rec
         order[next[level]] = ids[v as usize];
         next[level] += 1;
     }
-    Ok(Record::new()
-        .with("nodes", Value::Tensor(Tensor::vector(ids)))
-        .with("levels", Value::Tensor(Tensor::vector(levels)))
-        .with("parents", Value::Tensor(Tensor::vector(parents)))
-        .with("order", Value::Tensor(Tensor::vector(order))))
+    order
 }

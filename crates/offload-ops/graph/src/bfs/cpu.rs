@@ -13,5 +13,5 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
     let csr = network.out(false, ctx)?;
     let found = paths::levels(&csr, start, None, !network.directed, ctx)?;
     drop(csr);
-    answer(&network.ids, &found, ctx)
+    answer(&network.ids, &found, None, ctx)
 }

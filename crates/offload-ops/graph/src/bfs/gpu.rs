@@ -6,12 +6,14 @@
 
 use super::Inputs;
 use super::answer::{Found, answer};
+use super::order::{self, ORDER};
 use crate::csr::Network;
-use crate::device::{self, BLOCK, Rows};
+use crate::device::{self, BLOCK, Rows, SCAN};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
 use offload_core::device::{Buffer, Gpu, Groups, KernelText};
+use rayon::prelude::*;
 
 /// Wide steps between two looks.
 const STEPS: usize = 4;
@@ -22,7 +24,7 @@ const FOUND: usize = 0;
 const WIDE: usize = 8;
 
 /// The kernel texts.
-pub(super) static TEXTS: &[&KernelText] = &[&BFS];
+pub(super) static TEXTS: &[&KernelText] = &[&BFS, &ORDER, &SCAN];
 
 offload_core::kernels! {
     /// Steps of the search.
@@ -66,26 +68,37 @@ offload_core::kernels! {
 
 /// Bytes that a search takes on a device.
 pub(crate) fn bytes(e: &Extents) -> u64 {
-    Rows::bytes(e.nodes, e.arcs, false) + 16 * e.nodes + 4 * device::long_rows(e.arcs).0 + device::SMALL_BYTES
+    Rows::bytes(e.nodes, e.arcs, false)
+        + 16 * e.nodes
+        + 4 * device::long_rows(e.arcs).0
+        + order::bytes(e.nodes)
+        + device::SMALL_BYTES
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
     let ctx = gpu.context().clone();
     let network = Network::read(inputs.graph, &ctx)?;
     let start = network.node("start", &inputs.start)?;
-    let found = found(&network, start, gpu)?;
-    answer(&network.ids, &found, &ctx)
+    let (found, levels) = found(&network, start, gpu)?;
+    let depth = found.levels.par_iter().max().copied().unwrap_or(0);
+    let order = order::order(gpu, &levels, depth)?;
+    answer(&network.ids, &found, order, &ctx)
 }
 
-/// The levels and parents of a search from `start`.
+/// The levels and parents of a search from `start`; and one more than each level, on the device.
 ///
 /// # Errors
 /// When the device fails, or the job is to stop.
-pub(crate) fn found(network: &Network, start: u32, gpu: &mut Gpu<'_>) -> Result<OnDevice, Failure> {
+pub(crate) fn found(
+    network: &Network,
+    start: u32,
+    gpu: &mut Gpu<'_>,
+) -> Result<(OnDevice, Buffer<u32>), Failure> {
     let rows = Rows::of(network, network.outward(), false, gpu)?;
     let search = Search::new(gpu, rows, network.nodes(), !network.directed)?;
     search.run(gpu, start)?;
-    Ok(OnDevice { levels: gpu.download(&search.levels)?, parents: gpu.download(&search.parents)? })
+    let (levels, parents) = (gpu.download(&search.levels)?, gpu.download(&search.parents)?);
+    Ok((OnDevice { levels, parents }, search.levels))
 }
 
 /// What a device found: one more than each level, and complements of parents.

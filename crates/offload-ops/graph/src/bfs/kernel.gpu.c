@@ -57,12 +57,12 @@ KERNEL graph_bfs_near(u32 n, u32 arcs_in_all, u32 begin, u32 start, GLOBAL const
   if (begin && t == 0u) levels[start] = 1u;
   group_barrier();
 
-  u32 half = 0u, wide = 0u, going = 1u;
+  u32 turn = 0u, wide = 0u, going = 1u;
   for (u32 round = 0u; round < ROUNDS && going; round++) {
     u32 own = 0u;
     for (u32 j = 0u; j < each; j++) {
       const u32 i = t * each + j;
-      if (i < count) own += DEGREE(nodes[half + i]);
+      if (i < count) own += DEGREE(nodes[turn + i]);
       ends[i] = own;
     }
     const u32 before = group_before(own, sums);
@@ -73,19 +73,19 @@ KERNEL graph_bfs_near(u32 n, u32 arcs_in_all, u32 begin, u32 start, GLOBAL const
     wide = arcs > MOST_ARCS;
     if (!wide) {
       for (u32 a = t; a < arcs; a += BLOCK) {
-        const u32 i = part_of(ends, NEAR, a), u = nodes[half + i];
+        const u32 i = part_of(ends, NEAR, a), u = nodes[turn + i];
         const u32 v = targets[offsets[u + 1u] - (ends[i] - a)];
         if (bfs_visit(levels, parents, u, v, level + 1u)) {
           const u32 place = shared_fetch_add_u32(finds, 1u);
           // What finds no place here is where the wide steps look for it.
-          if (place < NEAR) nodes[(half ^ NEAR) + place] = v;
+          if (place < NEAR) nodes[(turn ^ NEAR) + place] = v;
           else queues[place] = v;
         }
       }
       group_barrier();
       count = finds[0];
       level++;
-      half ^= NEAR;
+      turn ^= NEAR;
       left -= arcs < left ? arcs : left;
       wide = count > NEAR;
     }
@@ -96,7 +96,7 @@ KERNEL graph_bfs_near(u32 n, u32 arcs_in_all, u32 begin, u32 start, GLOBAL const
   // As if a wide step had read the other half.
   u32 own = 0u;
   for (u32 i = t; i < count; i += BLOCK) {
-    const u32 u = i < NEAR ? nodes[half + i] : queues[i];
+    const u32 u = i < NEAR ? nodes[turn + i] : queues[i];
     if (i < NEAR) queues[i] = u;
     own += DEGREE(u);
   }

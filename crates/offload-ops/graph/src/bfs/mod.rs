@@ -4,6 +4,7 @@ mod answer;
 mod cases;
 mod cpu;
 mod gpu;
+mod order;
 
 pub(crate) use answer::Found;
 pub(crate) use gpu::{BFS, bytes as device_bytes, found as on_device};

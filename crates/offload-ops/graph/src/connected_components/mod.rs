@@ -11,9 +11,7 @@ pub(crate) use gpu::{COMPONENTS, bytes as device_bytes};
 use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
-use offload_core::{
-    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int,
-};
+use offload_core::{About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int};
 
 offload_core::inputs! {
     /// Inputs of `graph.connected_components`.

@@ -3,9 +3,11 @@
 mod cases;
 mod cpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, lists, lists_bytes, output};
+use crate::need::{Extents, Need, WORK_UNIT, ids, lists, lists_bytes, output};
 use offload_api::{Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int, json_value};
+use offload_core::{
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int, json_value,
+};
 
 /// Cycles that are listed when a request does not say.
 const CYCLES: i64 = 10;
@@ -60,7 +62,9 @@ impl Operation for DetectCycles {
             more_bytes_in: 0,
             bytes_out: 8 * e.nodes,
             workspace: e.rows(e.arcs, false) + 56 * e.nodes + lists_bytes(max_cycles, e.nodes),
-            device: NO_DEVICE,
+            device: DeviceNeed::CpuOnly(
+                "cycles are followed, and the smallest free id is next in the order: one step after the other",
+            ),
             outputs: &["acyclic", "cycles", "topological_order"],
         }))
     }

@@ -8,6 +8,9 @@
 #define EACH 4u
 #define STASH (2u * BLOCK * EACH)
 
+// Of a list of n, whole tiles of BLOCK for each group.
+#define PART(n) (((n) + (u64)group_count() * BLOCK - 1u) / ((u64)group_count() * BLOCK) * BLOCK)
+
 // The sum of the numbers of the items before this one; `sums` (BLOCK words) then holds those through each item, the last
 // of them the total, until the items have met again. Every item must call it. BLOCK is a power of two.
 DEVICE u32 group_before(u32 v, LOCAL u32 *sums) {

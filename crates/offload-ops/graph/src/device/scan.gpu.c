@@ -1,8 +1,6 @@
 // Sums of all numbers before each, over a whole list: each group sums a part of it, one group sums the groups, and each
 // group goes through its part again. No group waits for another within a launch.
 
-#define PART(n) (((n) + (u64)group_count() * BLOCK - 1u) / ((u64)group_count() * BLOCK) * BLOCK)
-
 KERNEL graph_scan_parts(u64 n, GLOBAL const u32 *RESTRICT values, GLOBAL u32 *RESTRICT totals) {
   SHARED u32 sums[BLOCK];
   const u64 part = PART(n), from = group_id() * part, to = from + part < n ? from + part : n;

@@ -24,7 +24,7 @@ pub(super) static TEXTS: &[&KernelText] = &[&RANK];
 
 offload_core::kernels! {
     /// Steps of the walk.
-    pub(super) static RANK = "graph_rank" {
+    static RANK = "graph_rank" {
         text: include_str!("kernel.gpu.c"),
         block: BLOCK,
         elements: [F64],
@@ -125,7 +125,16 @@ impl Steps {
     fn run(&self, gpu: &mut Gpu<'_>, walk: &Walk) -> Result<(i64, f64), Failure> {
         let everywhere = 1.0 / self.scores.len() as f64;
         let n = self.scores.len() as u64;
-        graph_rank_begin(gpu, self.groups, n, everywhere, &self.shares, &self.scores, &self.sent[0], &self.lost)?;
+        graph_rank_begin(
+            gpu,
+            self.groups,
+            n,
+            everywhere,
+            &self.shares,
+            &self.scores,
+            &self.sent[0],
+            &self.lost,
+        )?;
         self.settle(gpu, walk, true)?;
         let (mut started, mut batch) = (0, 2);
         loop {
@@ -178,7 +187,16 @@ impl Steps {
         if self.far.len() > 1 {
             let all = device::groups(gpu, self.rows.arcs);
             graph_rank_long(
-                gpu, all, weighted, offsets, targets, weights, sent, &self.far, &self.parts, &self.flags,
+                gpu,
+                all,
+                weighted,
+                offsets,
+                targets,
+                weights,
+                sent,
+                &self.far,
+                &self.parts,
+                &self.flags,
             )?;
             graph_rank_join(
                 gpu,

@@ -107,7 +107,7 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let asked = cpu::Asked::read(inputs, &ctx)?;
     let (network, start) = (&asked.network, asked.start);
     if asked.algorithm == Algorithm::Auto && network.weights().is_none() {
-        let found = bfs::on_device(network, start, gpu)?;
+        let (found, _) = bfs::on_device(network, start, gpu)?;
         let distance = |v| found.level(v).map_or(f64::INFINITY, f64::from);
         return Ok(cpu::all(network, distance, |v| found.parent(v), "bfs"));
     }
