@@ -82,6 +82,7 @@ DEVICE void relaxed(u32 n, u32 wide, GLOBAL const f64 *ways, GLOBAL const f64 *o
       right[e] = k < deep && j < wide ? on[(u64)k * n + j] : FAR;
     }
     group_barrier();
+    #pragma unroll 4
     for (u32 k = 0; k < STEP; k++) {
       f64 way[EACH], beyond[EACH];
       #pragma unroll
