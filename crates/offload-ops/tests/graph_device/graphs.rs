@@ -58,8 +58,10 @@ impl Random {
     }
 }
 
-/// The edges of each kind of graph among so many nodes.
-fn kinds() -> Vec<(&'static str, u64, Vec<(u64, u64)>)> {
+/// A name, how many nodes, and edges among them.
+type Kind = (&'static str, u64, Vec<(u64, u64)>);
+
+fn kinds() -> Vec<Kind> {
     let r = &mut Random(2024);
     // The fewer the smaller the number, so that the first have most of the edges.
     let mut power = |n: u64, m: usize, skew: i32| {

@@ -85,7 +85,8 @@ fn difference(got: &Record<Tensor>, want: &Record<Tensor>) -> Option<String> {
             (_, got, want) => got == want,
         };
         if !same {
-            return Some(format!("{name} differs"));
+            let (got, want) = (format!("{got:?}"), format!("{want:?}"));
+            return Some(format!("{name} is {:.200}, on the cpu {:.200}", got, want));
         }
     }
     None

@@ -15,6 +15,8 @@ use offload_core::device::{Gpu, Groups, KernelText};
 
 /// Edges that are in the sample together, so that a group reads whole lines of memory.
 const RUN: usize = 128;
+/// One run in so many is in the sample.
+const SAMPLE: usize = 4;
 
 /// The kernel texts.
 pub(super) static TEXTS: &[&KernelText] = &[&COMPONENTS];
@@ -51,9 +53,13 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let above = gpu.zeros::<u32>(n)?;
     let nodes = Groups::covering(n, BLOCK);
     let runs = edges.div_ceil(RUN);
+    let sampled = runs.div_ceil(SAMPLE);
     graph_components_begin(gpu, nodes, n as u64, &above)?;
-    for rest in [0, 1] {
-        let groups = Groups::covering(edges, BLOCK);
+    for (rest, mine) in [(0, sampled), (1, runs - sampled)] {
+        if mine == 0 {
+            continue;
+        }
+        let groups = Groups::covering(mine * RUN, BLOCK);
         graph_components_join(gpu, groups, edges as u64, runs as u64, rest, &src, &dst, &above)?;
         graph_components_flatten(gpu, nodes, n as u64, &above)?;
     }

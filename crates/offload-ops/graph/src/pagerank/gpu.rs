@@ -32,9 +32,9 @@ offload_core::kernels! {
     }
     /// Equal scores.
     fn graph_rank_begin<T>(n: u64, everywhere: T, shares: [T], scores: [T], send: [T], lost: [T]);
-    /// The sums of the groups, and whether it ends.
+    /// The sums of the groups, and whether it ends with this step.
     fn graph_rank_settle<T>(
-        slots: u32, begin: u32, limit: T, changes: [T], lost: [T], sums: [T], flags: [u32],
+        slots: u32, step: u32, limit: T, changes: [T], lost: [T], sums: [T], flags: [u32],
     );
     /// A step for all nodes but those with long rows.
     fn graph_rank_pull<T>(
@@ -135,13 +135,14 @@ impl Steps {
             &self.sent[0],
             &self.lost,
         )?;
-        self.settle(gpu, walk, true)?;
+        self.settle(gpu, walk, 0)?;
         let (mut started, mut batch) = (0, 2);
         loop {
             for _ in 0..batch.min(walk.steps - started) {
                 let (sent, send) = if started % 2 == 0 { (0, 1) } else { (1, 0) };
-                self.step(gpu, walk, &self.sent[sent], &self.sent[send])?;
                 started += 1;
+                self.step(gpu, walk, &self.sent[sent], &self.sent[send])?;
+                self.settle(gpu, walk, started as u32)?;
             }
             let flags = gpu.download(&self.flags)?;
             if flags[DONE] != 0 || started >= walk.steps {
@@ -218,16 +219,16 @@ impl Steps {
                 &self.flags,
             )?;
         }
-        self.settle(gpu, walk, false)
+        Ok(())
     }
 
-    fn settle(&self, gpu: &mut Gpu<'_>, walk: &Walk, begin: bool) -> Result<(), Failure> {
+    fn settle(&self, gpu: &mut Gpu<'_>, walk: &Walk, step: u32) -> Result<(), Failure> {
         let slots = self.groups.0[0] + 1;
         graph_rank_settle(
             gpu,
             Groups([1, 1, 1]),
             slots,
-            u32::from(begin),
+            step,
             walk.limit,
             &self.changes,
             &self.lost,

@@ -52,8 +52,8 @@ KERNEL graph_rank_begin(u64 n, T everywhere, GLOBAL const T *RESTRICT shares, GL
   if (local_id() == 0u) lost[group_id()] = dangling;
 }
 
-// One group: what the groups found, and whether that was the last step. With `begin`, before the first.
-KERNEL graph_rank_settle(u32 slots, u32 begin, T limit, GLOBAL const T *RESTRICT changes, GLOBAL const T *RESTRICT lost,
+// One group: what the groups found, and whether step number `step` was the last; 0 is before the first.
+KERNEL graph_rank_settle(u32 slots, u32 step, T limit, GLOBAL const T *RESTRICT changes, GLOBAL const T *RESTRICT lost,
                          GLOBAL T *RESTRICT sums, GLOBAL u32 *RESTRICT flags) {
   SHARED T scratch[BLOCK];
   if (flags[DONE]) return;
@@ -66,9 +66,9 @@ KERNEL graph_rank_settle(u32 slots, u32 begin, T limit, GLOBAL const T *RESTRICT
   dangling = group_sum_t(dangling, scratch);
   if (local_id() == 0u) {
     sums[DANGLING] = dangling;
-    if (!begin) {
+    if (step > 0u) {
       sums[RESIDUAL] = change;
-      flags[TAKEN] += 1u;
+      flags[TAKEN] = step;
       flags[DONE] = change < limit;
     }
   }
