@@ -2,12 +2,13 @@
 //! several kinds from seeds, what a device leaves to the CPU half way, and the same failure with the same details.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
-use offload_api::{Record, Tensor, Value};
+use offload_api::{Record, ResidentKey, Tensor, Value};
 use offload_core::device::{Descriptor, Device as Opened, DeviceLane, Gpu, LanePriority, Residents};
 use offload_core::{AnyOperation, Cancel, Context, DeviceNeed, Failure, Graph, Progress, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Numbers from a seed, by SplitMix64.
 struct Numbers(u64);
@@ -397,5 +398,54 @@ fn a_cancelled_job_ends_on_the_device() {
             let got = on(&mut device, operation(name), &graph, Context::new(cancel, Progress::new()));
             assert_eq!(got.map(|_| ()), Err(Failure::Cancelled), "{name}");
         }
+    }
+}
+
+/// The same columns, each with an identity from `key` on.
+fn kept(inputs: &Record<Tensor>, key: u128) -> Record<Tensor> {
+    let mut record = Record::new();
+    for (at, (name, value)) in inputs.iter().enumerate() {
+        let value = match value {
+            Value::Tensor(t) if name != "start" => {
+                Value::Tensor(t.clone().with_resident(ResidentKey(key + at as u128)))
+            }
+            other => other.clone(),
+        };
+        record.set(name, value);
+    }
+    record
+}
+
+#[test]
+fn a_graph_that_stays_on_the_device_is_sent_once() {
+    let mut r = Numbers(9);
+    let edges: Edges = (0..3_000).map(|_| (r.below(700), r.below(700))).collect();
+    let graph = inputs(&edges, Some(edges.iter().map(|_| r.unit()).collect()), true);
+    let jobs = [
+        ("all_pairs", graph.clone()),
+        ("minimum_spanning_tree", graph.clone()),
+        ("strongly_connected", graph.clone()),
+        ("shortest_path", graph.with("start", named(edges[0].0))),
+    ];
+    for mut device in devices() {
+        let residents = Residents::new(1 << 26);
+        let tenant = TenantId::new("t");
+        for (number, (name, inputs)) in jobs.iter().enumerate() {
+            let (op, inputs) = (operation(name), kept(inputs, 1 + 10 * number as u128));
+            let DeviceNeed::Bytes(bytes) = op.plan(inputs.specs()).unwrap().device else { panic!("{name}") };
+            let mut run = || {
+                let lane = device.lane.as_mut();
+                let context = Context::default();
+                let mut gpu = Gpu::new(lane, &device.descriptor, &residents, tenant.clone(), context, bytes);
+                let result = op.gpu(inputs.clone(), &mut gpu);
+                gpu.end(result)
+            };
+            let (first, second) = (run(), run());
+            assert!(first.timings.upload > Duration::ZERO, "{name} has to come there once");
+            assert_eq!(second.timings.upload, Duration::ZERO, "{name} was there");
+            assert!(first.result.unwrap() == second.result.unwrap(), "{name}");
+        }
+        residents.evict_tenant(&tenant, device.lane.as_mut()).unwrap();
+        assert_eq!(device.opened.used_bytes(), 0);
     }
 }

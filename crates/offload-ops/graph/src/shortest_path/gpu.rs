@@ -102,7 +102,6 @@ pub(super) fn need(e: &Extents, algorithm: Algorithm, is_to_one: bool) -> Device
 }
 
 pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
-    needs_f64(gpu, "distances")?;
     let ctx = gpu.context().clone();
     let asked = cpu::Asked::read(inputs, &ctx)?;
     let (network, start) = (&asked.network, asked.start);
@@ -111,6 +110,7 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
         let distance = |v| found.level(v).map_or(f64::INFINITY, f64::from);
         return Ok(cpu::all(network, distance, |v| found.parent(v), "bfs"));
     }
+    needs_f64(gpu, "distances")?;
     let negative = network.any_negative();
     let name = match asked.algorithm {
         Algorithm::BellmanFord => "bellman_ford",
