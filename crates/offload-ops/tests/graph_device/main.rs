@@ -10,7 +10,7 @@ use counting::Counting;
 use graphs::{Made, all, fits};
 use offload_api::{Record, ResidentKey, Tensor, Value};
 use offload_core::device::{Device, DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
-use offload_core::{Cancel, Context, DeviceNeed, Failure, Progress, Registered, TenantId};
+use offload_core::{Cancel, Context, DeviceNeed, Failure, Graph, Progress, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
 use std::sync::Arc;
@@ -197,6 +197,34 @@ fn rows_that_find_no_room_are_given_back_with_the_job() {
             let got = on(lane.as_mut(), op, &inputs, "a", Context::default()).unwrap();
             assert_eq!(difference(&got, &want), None, "{device}");
             assert_eq!(host.health().unwrap().memory_used_bytes, 0, "{device}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_reserves_enough_where_no_two_edges_share_a_node() {
+    for (device, opened) in devices() {
+        let mut lane = InProcess::new(opened).open(LanePriority::Normal).unwrap();
+        for edges in [1u64, 100, 5000].into_iter().filter(|e| fits(2 * *e as usize)) {
+            for (directed, weighted) in [(true, true), (false, true), (true, false), (false, false)] {
+                let pairs: Vec<_> = (0..edges).map(|i| (2 * i, 2 * i + 1)).collect();
+                let weights = weighted.then(|| vec![2.0; pairs.len()]);
+                let mut g = Record::new();
+                Graph::new(&pairs, weights, None, directed).put(&mut g);
+                let jump = Value::Tensor(Tensor::vector(vec![1u64]));
+                for (op, inputs) in [
+                    ("bfs", g.clone().with("start", Value::Tensor(Tensor::scalar(0u64)))),
+                    ("connected_components", g.clone()),
+                    ("pagerank", g.clone().with("personalization", jump)),
+                ] {
+                    let op = operation(op);
+                    let want = op.operation.cpu(inputs.clone(), &Context::default()).unwrap();
+                    let got = on(lane.as_mut(), op, &inputs, "t", Context::default());
+                    let got =
+                        got.unwrap_or_else(|e| panic!("{device}: {}: {edges} edges: {e}", op.full_name));
+                    assert_eq!(difference(&got, &want), None, "{device}: {}: {edges} edges", op.full_name);
+                }
+            }
         }
     }
 }

@@ -12,8 +12,7 @@ use std::time::Duration;
 /// An operation of this name; what it does stands in `gpu`.
 struct Made(&'static str);
 
-const NAMES: [&str; 9] =
-    ["echo", "answers", "double", "derive", "ignore", "fail", "spin", "stuck", "crash"];
+const NAMES: [&str; 9] = ["echo", "answers", "double", "derive", "ignore", "fail", "spin", "stuck", "crash"];
 
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {

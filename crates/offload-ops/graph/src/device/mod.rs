@@ -109,8 +109,11 @@ pub(crate) fn long_rows(arcs: u64) -> (u64, u64) {
     (rows, arcs / u64::from(LONG) + rows)
 }
 
+/// Words of the list of no long rows.
+pub(crate) const NO_LONG_ROWS: usize = 3;
+
 /// The long rows of a graph on the device: how many, then each followed by the number of its first part of [`LONG`]
-/// arcs, those of all rows counted through. The arguments are those of [`Rows::of`].
+/// arcs, those of all rows counted through; 0 and the number of all parts at the end. The arguments are those of [`Rows::of`].
 ///
 /// # Errors
 /// When the device has no memory, or the job is to stop.
@@ -134,6 +137,7 @@ pub(crate) fn long_rows_of(
             }
         }
         list[0] = (list.len() / 2) as u32;
+        list.extend([0, parts]);
         Ok(list)
     })
 }
@@ -178,7 +182,7 @@ pub(crate) struct Edges {
     /// Where they end.
     pub(crate) dst: Buffer<u32>,
     /// Their weights; one that is never read where each weighs 1, or none are asked for.
-    #[allow(dead_code, reason = "not yet")]
+    #[allow(dead_code, reason = "a part of what edges are, for operations by weight")]
     pub(crate) weights: Buffer<f64>,
 }
 

@@ -185,7 +185,7 @@ impl Steps {
             &self.sums,
             &self.flags,
         )?;
-        if self.far.len() > 1 {
+        if self.far.len() > device::NO_LONG_ROWS {
             let all = device::groups(gpu, self.rows.arcs);
             graph_rank_long(
                 gpu,

@@ -117,23 +117,22 @@ KERNEL graph_rank_pull(u64 n, T damping, T everywhere, u32 personal, u32 weighte
   }
 }
 
-// What arrives along the parts of long rows. `far` says how many rows there are, then each with the number of its first
-// part.
+// What arrives along the parts of long rows, a part a group at a time. `far` says how many rows there are, then each with
+// the number of its first part, then none with the number of all parts.
 KERNEL graph_rank_long(u32 weighted, GLOBAL const u32 *RESTRICT offsets, GLOBAL const u32 *RESTRICT targets,
                        GLOBAL const T *RESTRICT weights, GLOBAL const T *RESTRICT sent, GLOBAL const u32 *RESTRICT far,
                        GLOBAL T *RESTRICT parts, GLOBAL const u32 *RESTRICT flags) {
   SHARED T scratch[BLOCK];
   if (flags[DONE]) return;
-  const u32 rows = far[0], all = group_count();
-  for (u32 r = 0u; r < rows; r++) {
-    const u32 u = far[1u + 2u * r], first = far[2u + 2u * r];
-    const u32 from = offsets[u], to = offsets[u + 1u], count = (to - from + LONG - 1u) / LONG;
-    for (u32 p = (group_id() + all - first % all) % all; p < count; p += all) {
-      const u32 begin = from + p * LONG, end = to - begin < LONG ? to : begin + LONG;
-      T sum = rank_arriving(targets, weights, sent, weighted, begin + local_id(), end, BLOCK);
-      sum = group_sum_t(sum, scratch);
-      if (local_id() == 0u) parts[first + p] = sum;
-    }
+  const u32 count = far[2u + 2u * far[0]];
+  u32 r = 0u;
+  for (u32 p = group_id(); p < count; p += group_count()) {
+    while (far[4u + 2u * r] <= p) r++;
+    const u32 u = far[1u + 2u * r], from = offsets[u] + (p - far[2u + 2u * r]) * LONG, end = offsets[u + 1u];
+    const u32 to = end - from < LONG ? end : from + LONG;
+    T sum = rank_arriving(targets, weights, sent, weighted, from + local_id(), to, BLOCK);
+    sum = group_sum_t(sum, scratch);
+    if (local_id() == 0u) parts[p] = sum;
   }
 }
 
