@@ -9,7 +9,7 @@ mod graphs;
 use counting::Counting;
 use graphs::{Made, all, fits};
 use offload_api::{Record, ResidentKey, Tensor, Value};
-use offload_core::device::{Device, DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
+use offload_core::device::{Device, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Cancel, Context, DeviceNeed, Failure, Graph, Progress, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
@@ -42,7 +42,15 @@ fn on(
         panic!("{} has no device path for this", op.full_name)
     };
     let tenant = TenantId::new(tenant);
-    lane.run(DeviceJob { operation: op, inputs: inputs.clone(), tenant, reserved_bytes, context }).result
+    lane.run(DeviceJob {
+        operation: op,
+        inputs: inputs.clone(),
+        tenant,
+        reserved_bytes,
+        context,
+        isolation: Isolation::Shared,
+    })
+    .result
 }
 
 /// The jobs of a graph, and how far scores may be off.

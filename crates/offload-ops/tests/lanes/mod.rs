@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each user takes what it needs")]
 
 use offload_api::{Record, Tensor, Value};
-use offload_core::device::{DeviceHost, DeviceJob, InProcess, JobLane, LanePriority};
+use offload_core::device::{DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Context, DeviceNeed, Failure, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
@@ -54,7 +54,14 @@ impl Device {
             panic!("{name} has no device path for this")
         };
         let tenant = TenantId::new("t");
-        let job = DeviceJob { operation, inputs: inputs.clone(), tenant, reserved_bytes, context };
+        let job = DeviceJob {
+            operation,
+            inputs: inputs.clone(),
+            tenant,
+            reserved_bytes,
+            context,
+            isolation: Isolation::Shared,
+        };
         let result = self.lane.run(job).result;
         assert_eq!(self.host.health().unwrap().memory_used_bytes, 0, "{name} leaves memory taken");
         result

@@ -7,11 +7,33 @@ use crate::paths::{self, Heap};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure, Rejection};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Nodes that are made passable at once: their rows stay in the cache while every other row is brought up to date.
 pub(super) const BLOCK: usize = 64;
 
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+    let network = read(inputs, ctx)?;
+    let csr = network.out(true, ctx)?;
+    let n = csr.nodes();
+    let mut distances = vec![f64::INFINITY; n * n];
+    if n > 0 {
+        // A relaxed arc costs some tens of the steps of the innermost loop.
+        if network.any_negative() || csr.arcs() * 32 > n * n {
+            dense(&csr, &mut distances, ctx)?;
+        } else {
+            sparse(&csr, &mut distances, ctx)?;
+        }
+    }
+    ctx.block(1, 1)?;
+    Ok(outputs(&network, distances))
+}
+
+/// The graph, which has all of its shortest paths.
+///
+/// # Errors
+/// When it has too many nodes or others than it lists, or a cycle that makes paths shorter and shorter.
+pub(super) fn read(inputs: Inputs, ctx: &Context) -> Result<Arc<Network>, Failure> {
     let listed = inputs.graph.nodes.as_ref().map(|t| t.data().len());
     let network = Network::read(inputs.graph, ctx)?;
     let n = network.nodes();
@@ -27,28 +49,23 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
             Rejection::new("graph", format!("the graph has {n} nodes, the limit is {MAX_NODES}")).into()
         );
     }
-    let csr = network.out(true, ctx)?;
-    let negative = paths::any_negative(&csr);
-    if negative && let Err(cycle) = paths::bellman_ford(&csr, None, ctx)? {
-        return Err(paths::negative_cycle(&network, cycle, &csr));
-    }
-    let mut distances = vec![f64::INFINITY; n * n];
-    if n > 0 {
-        // A relaxed arc costs some tens of the steps of the innermost loop.
-        if negative || csr.arcs() * 32 > n * n {
-            dense(&csr, &mut distances, ctx)?;
-        } else {
-            sparse(&csr, &mut distances, ctx)?;
+    if network.any_negative() {
+        let csr = network.out(true, ctx)?;
+        if let Err(cycle) = paths::bellman_ford(&csr, None, ctx)? {
+            return Err(paths::negative_cycle(&network, cycle, &csr));
         }
     }
-    ctx.block(1, 1)?;
+    Ok(network)
+}
+
+/// The answer: `distances` has a row for each node.
+pub(super) fn outputs(network: &Network, distances: Vec<f64>) -> Record<Tensor> {
+    let n = network.nodes();
     let distances = match Tensor::new([n, n], distances) {
         Some(t) => Value::Gapped(t),
         None => Value::nothing(),
     };
-    Ok(Record::new()
-        .with("nodes", Value::Tensor(Tensor::vector(network.ids.all())))
-        .with("distances", distances))
+    Record::new().with("nodes", Value::Tensor(Tensor::vector(network.ids.all()))).with("distances", distances)
 }
 
 fn sparse(csr: &Csr, distances: &mut [f64], ctx: &Context) -> Result<(), Failure> {

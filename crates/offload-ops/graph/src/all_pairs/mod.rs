@@ -2,10 +2,12 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot};
+use offload_core::device::{Gpu, KernelText};
+use offload_core::{About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot};
 
 /// The most nodes: the matrix of distances has as many entries squared.
 pub(crate) const MAX_NODES: u64 = 8192;
@@ -59,18 +61,31 @@ impl Operation for AllPairs {
         let threads = rayon::current_num_threads() as u64;
         let searches = threads * (8 * n + 32 * (e.arcs + 1));
         let blocks = 8 * cpu::BLOCK as u64 * (2 * n + threads * cpu::BLOCK as u64);
+        let device = if n == 0 {
+            DeviceNeed::CpuOnly("of a graph without nodes there is nothing to compute")
+        } else {
+            DeviceNeed::Bytes(gpu::bytes(n, &e))
+        };
         Ok(e.plan(Need {
             work: ((n * n) as f64 * n as f64 / 8.0).min(n as f64 * e.walk() * 2.0) + e.walk(),
             more_bytes_in: 0,
             bytes_out: 8 * n * n + 8 * n,
             workspace: e.rows(e.arcs, e.weighted) + 24 * n + searches.max(blocks),
-            device: NO_DEVICE,
+            device,
             outputs: &["nodes", "distances"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

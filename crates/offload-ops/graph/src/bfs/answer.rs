@@ -7,7 +7,7 @@ use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
 /// What a search found.
-pub(super) trait Found: Sync {
+pub(crate) trait Found: Sync {
     /// The number of edges from the start; `None` when the node was not reached.
     fn level(&self, node: u32) -> Option<u32>;
     /// The smallest node one level nearer; the start and nodes that were not reached have themselves.

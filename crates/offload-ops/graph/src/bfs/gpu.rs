@@ -7,7 +7,7 @@
 use super::Inputs;
 use super::answer::{Found, answer};
 use super::order::{self, ORDER};
-use crate::csr::{Arcs, Network};
+use crate::csr::Network;
 use crate::device::{self, BLOCK, Rows, SCAN};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
@@ -28,7 +28,7 @@ pub(super) static TEXTS: &[&KernelText] = &[&BFS, &ORDER, &SCAN];
 
 offload_core::kernels! {
     /// Steps of the search.
-    static BFS = "graph_bfs" {
+    pub(crate) static BFS = "graph_bfs" {
         text: concat!(include_str!("../device/frontier.gpu.c"), include_str!("kernel.gpu.c")),
         block: BLOCK,
         elements: [],
@@ -67,7 +67,7 @@ offload_core::kernels! {
 }
 
 /// Bytes that a search takes on a device.
-pub(super) fn bytes(e: &Extents) -> u64 {
+pub(crate) fn bytes(e: &Extents) -> u64 {
     Rows::bytes(e.nodes, e.arcs, false)
         + 16 * e.nodes
         + 4 * device::long_rows(e.arcs).0
@@ -79,18 +79,30 @@ pub(super) fn run(inputs: Inputs, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, F
     let ctx = gpu.context().clone();
     let network = Network::read(inputs.graph, &ctx)?;
     let start = network.node("start", &inputs.start)?;
-    let arcs = if network.directed { Arcs::Out } else { Arcs::Both };
-    let rows = Rows::of(&network, arcs, false, gpu)?;
+    let (found, levels) = found(&network, start, gpu)?;
+    let depth = found.levels.par_iter().max().copied().unwrap_or(0);
+    let order = order::order(gpu, &levels, depth)?;
+    answer(&network.ids, &found, order, &ctx)
+}
+
+/// The levels and parents of a search from `start`; and one more than each level, on the device.
+///
+/// # Errors
+/// When the device fails, or the job is to stop.
+pub(crate) fn found(
+    network: &Network,
+    start: u32,
+    gpu: &mut Gpu<'_>,
+) -> Result<(OnDevice, Buffer<u32>), Failure> {
+    let rows = Rows::of(network, network.outward(), false, gpu)?;
     let search = Search::new(gpu, rows, network.nodes(), !network.directed)?;
     search.run(gpu, start)?;
     let (levels, parents) = (gpu.download(&search.levels)?, gpu.download(&search.parents)?);
-    let depth = levels.par_iter().max().copied().unwrap_or(0);
-    let order = order::order(gpu, &search.levels, depth)?;
-    answer(&network.ids, &OnDevice { levels, parents }, order, &ctx)
+    Ok((OnDevice { levels, parents }, search.levels))
 }
 
 /// What a device found: one more than each level, and complements of parents.
-struct OnDevice {
+pub(crate) struct OnDevice {
     levels: Vec<u32>,
     parents: Vec<u32>,
 }

@@ -6,6 +6,9 @@ mod cpu;
 mod gpu;
 mod order;
 
+pub(crate) use answer::Found;
+pub(crate) use gpu::{BFS, bytes as device_bytes, found as on_device};
+
 use crate::need::{Extents, Need, WORK_UNIT, id, ids, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};

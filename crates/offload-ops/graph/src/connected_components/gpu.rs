@@ -23,7 +23,7 @@ pub(super) static TEXTS: &[&KernelText] = &[&COMPONENTS];
 
 offload_core::kernels! {
     /// Union-find.
-    static COMPONENTS = "graph_components" {
+    pub(crate) static COMPONENTS = "graph_components" {
         text: include_str!("kernel.gpu.c"),
         block: BLOCK,
         elements: [],
@@ -38,7 +38,7 @@ offload_core::kernels! {
 }
 
 /// Bytes that this takes on a device.
-pub(super) fn bytes(e: &Extents) -> u64 {
+pub(crate) fn bytes(e: &Extents) -> u64 {
     Edges::bytes(e.edges, false) + 4 * e.nodes
 }
 

@@ -6,6 +6,7 @@ mod cpu;
 mod gpu;
 
 pub(crate) use cpu::roots;
+pub(crate) use gpu::{COMPONENTS, bytes as device_bytes};
 
 use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{Priority, Record, Tensor, TensorSpec};

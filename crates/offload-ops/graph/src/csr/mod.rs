@@ -185,6 +185,11 @@ impl Network {
         *self.negative.get_or_init(first)
     }
 
+    /// Whether an edge has a weight below 0.
+    pub(crate) fn any_negative(&self) -> bool {
+        self.negative_edge().is_some()
+    }
+
     /// The arcs that leave each node: both ways along an edge without direction.
     pub(crate) fn out(&self, weighted: bool, ctx: &Context) -> Result<Arc<Csr>, Failure> {
         self.rows(self.outward(), weighted, ctx)
@@ -195,7 +200,8 @@ impl Network {
         self.sorted_rows(self.outward(), ctx)
     }
 
-    fn outward(&self) -> Arcs {
+    /// Which arcs leave each node.
+    pub(crate) fn outward(&self) -> Arcs {
         if self.directed { Arcs::Out } else { Arcs::Both }
     }
 

@@ -6,12 +6,16 @@
 //!
 //! `frontier.gpu.c` is the text that searches begin with: sums over a group, and finds on their way to a queue.
 
+#[allow(dead_code, reason = "not yet")]
 mod scan;
+mod turns;
 
 #[cfg(test)]
 mod tests;
 
+#[allow(unused_imports, reason = "not yet")]
 pub(crate) use scan::{SCAN, Scan};
+pub(crate) use turns::Turns;
 
 use crate::csr::{Arcs, Csr, Network};
 use offload_core::device::{Buffer, DeviceError, Gpu, Groups};

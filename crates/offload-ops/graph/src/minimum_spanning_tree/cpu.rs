@@ -13,7 +13,7 @@ use rayon::prelude::*;
 const SORTED: usize = 1 << 14;
 
 /// An edge by the bits of its weight, ordered as the weight is, and its ends, the smaller first.
-type Edge = (u64, u32, u32);
+pub(super) type Edge = (u64, u32, u32);
 
 pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
     let network = Network::read(inputs.graph, ctx)?;
@@ -31,7 +31,11 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
     let mut forest = Forest { above: (0..n as u32).collect(), size: vec![1; n], taken: Vec::new(), left: n };
     forest.grow(edges, ctx)?;
     ctx.block(1, 1)?;
-    let taken = &forest.taken;
+    Ok(outputs(&network, &forest.taken))
+}
+
+/// The answer: the edges of the forest in their order.
+pub(super) fn outputs(network: &Network, taken: &[Edge]) -> Record<Tensor> {
     let mut ends = Vec::with_capacity(2 * taken.len());
     let ids = network.ids.all();
     for &(_, u, v) in taken {
@@ -43,11 +47,16 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
         Some(t) => Value::Tensor(t),
         None => Value::nothing(),
     };
-    Ok(Record::new()
+    Record::new()
         .with("edges", edges)
         .with("weights", Value::Tensor(Tensor::vector(weights)))
         .with("weight", Value::Float(total))
-        .with("trees", Value::Int((n - forest.taken.len()) as i64)))
+        .with("trees", Value::Int((network.nodes() - taken.len()) as i64))
+}
+
+/// Puts edges into their order.
+pub(super) fn sort(edges: &mut [Edge]) {
+    edges.par_sort_unstable();
 }
 
 /// The sum, with what rounding loses carried along (Neumaier, 1974).

@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, output};
+use crate::need::{Extents, Need, WORK_UNIT, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
-    About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, float, int, integers,
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, float, int, integers,
 };
 
 offload_core::inputs! {
@@ -52,19 +54,32 @@ impl Operation for MinimumSpanningTree {
 
     fn plan(inputs: &Inputs<TensorSpec>) -> Result<Plan, Rejection> {
         let e = Extents::of(&inputs.graph)?;
+        let device = if e.edges == 0 {
+            DeviceNeed::CpuOnly("of a graph without edges there is nothing to compute")
+        } else {
+            DeviceNeed::Bytes(gpu::bytes(&e))
+        };
         Ok(e.plan(Need {
             work: e.walk() * 4.0,
             more_bytes_in: 0,
             bytes_out: 24 * e.nodes.min(e.edges),
             // The edges, their halves as they grow and as they are joined, and a union-find.
             workspace: 72 * e.edges + 8 * e.nodes + 32 * e.nodes.min(e.edges),
-            device: NO_DEVICE,
+            device,
             outputs: &["edges", "weights", "weight", "trees"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

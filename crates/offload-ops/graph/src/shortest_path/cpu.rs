@@ -5,32 +5,54 @@ use crate::csr::{Csr, Network};
 use crate::paths::{self, PARALLEL_ARCS};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure, Rejection};
+use std::sync::Arc;
 
-pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
-    let listed = inputs.graph.nodes.clone();
-    let network = Network::read(inputs.graph, ctx)?;
-    let start = network.node("start", &inputs.start)?;
-    let end = inputs.end.as_ref().map(|id| network.node("end", id)).transpose()?;
-    let bound = match (&inputs.heuristic, &listed) {
-        (Some(h), Some(listed)) => Some(bounds(&network, listed, h)?),
-        _ => None,
-    };
-    let csr = network.out(true, ctx)?;
-    let negative = paths::any_negative(&csr);
-    let algorithm = match inputs.algorithm {
-        Algorithm::Auto if negative => Algorithm::BellmanFord,
-        Algorithm::Auto if csr.weights.is_empty() => return unweighted(&network, &csr, start, end, ctx),
-        Algorithm::Auto if csr.arcs() >= PARALLEL_ARCS && rayon::current_num_threads() > 1 => {
-            Algorithm::DeltaStepping
-        }
-        Algorithm::Auto => Algorithm::Dijkstra,
-        named if negative && named != Algorithm::BellmanFord => {
+/// What a request asks, by index.
+pub(super) struct Asked {
+    pub(super) network: Arc<Network>,
+    pub(super) start: u32,
+    end: Option<u32>,
+    bound: Option<Vec<f64>>,
+    pub(super) algorithm: Algorithm,
+}
+
+impl Asked {
+    /// Of a graph with negative weights only `bellman_ford` and `auto` can be asked.
+    ///
+    /// # Errors
+    /// When a node is not there, a bound is none, or the algorithm does not suit the weights.
+    pub(super) fn read(inputs: Inputs, ctx: &Context) -> Result<Asked, Failure> {
+        let listed = inputs.graph.nodes.clone();
+        let network = Network::read(inputs.graph, ctx)?;
+        let start = network.node("start", &inputs.start)?;
+        let end = inputs.end.as_ref().map(|id| network.node("end", id)).transpose()?;
+        let bound = match (&inputs.heuristic, &listed) {
+            (Some(h), Some(listed)) => Some(bounds(&network, listed, h)?),
+            _ => None,
+        };
+        let algorithm = inputs.algorithm;
+        if !matches!(algorithm, Algorithm::Auto | Algorithm::BellmanFord) && network.any_negative() {
             return Err(Rejection::new(
                 "algorithm",
                 "an edge has a negative weight; the algorithm must be bellman_ford or auto",
             )
             .into());
         }
+        Ok(Asked { network, start, end, bound, algorithm })
+    }
+}
+
+pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failure> {
+    let Asked { network, start, end, bound, algorithm } = Asked::read(inputs, ctx)?;
+    let csr = network.out(true, ctx)?;
+    let negative = network.any_negative();
+    let algorithm = match algorithm {
+        Algorithm::Auto if negative => Algorithm::BellmanFord,
+        Algorithm::Auto if csr.weights.is_empty() => return unweighted(&network, &csr, start, end, ctx),
+        Algorithm::Auto if csr.arcs() >= PARALLEL_ARCS && rayon::current_num_threads() > 1 => {
+            Algorithm::DeltaStepping
+        }
+        Algorithm::Auto => Algorithm::Dijkstra,
         named => named,
     };
     let (distances, name) = match algorithm {
@@ -62,8 +84,31 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
         })?;
         return Ok(one(&network, Some((path, distances[end as usize])), name));
     }
-    let before = |v: u32| if parents[v as usize] == paths::NONE { v } else { parents[v as usize] };
-    Ok(all(&network, |v| distances[v as usize], before, name))
+    Ok(all(&network, |v| distances[v as usize], before(&parents), name))
+}
+
+/// All distances where weights may be negative.
+///
+/// # Errors
+/// When there is a negative cycle, or the job is to stop.
+pub(super) fn bellman_ford_to_all(
+    network: &Network,
+    start: u32,
+    ctx: &Context,
+) -> Result<Record<Tensor>, Failure> {
+    let csr = network.out(true, ctx)?;
+    let distances = match paths::bellman_ford(&csr, Some(start), ctx)? {
+        Ok(distances) => distances,
+        Err(cycle) => return Err(paths::negative_cycle(network, cycle, &csr)),
+    };
+    let falling = network.any_negative();
+    let parents = paths::parents(&csr, start, &distances, (f64::INFINITY, falling), ctx)?;
+    Ok(all(network, |v| distances[v as usize], before(&parents), "bellman_ford"))
+}
+
+/// The node before each on its path; one without is its own.
+pub(super) fn before(parents: &[u32]) -> impl Fn(u32) -> u32 {
+    |v| if parents[v as usize] == paths::NONE { v } else { parents[v as usize] }
 }
 
 /// Without weights, a distance is a number of edges.
@@ -107,7 +152,7 @@ fn one(network: &Network, found: Option<(Vec<u32>, f64)>, algorithm: &str) -> Re
 }
 
 /// The answer for all nodes.
-fn all(
+pub(super) fn all(
     network: &Network,
     distance: impl Fn(u32) -> f64,
     parent: impl Fn(u32) -> u32,

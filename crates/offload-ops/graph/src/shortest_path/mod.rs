@@ -2,9 +2,11 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, id, ids, sometimes};
+use crate::need::{Extents, Need, WORK_UNIT, id, ids, sometimes};
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, integers, text};
 
 offload_core::choice! {
@@ -134,13 +136,21 @@ impl Operation for ShortestPath {
             more_bytes_in,
             bytes_out: if inputs.end.is_some() { 8 * nodes + 8 } else { 24 * nodes },
             workspace: e.rows(arcs, e.weighted) + nodes * 40 + queue,
-            device: NO_DEVICE,
+            device: gpu::need(&e, inputs.algorithm, inputs.end.is_some()),
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {

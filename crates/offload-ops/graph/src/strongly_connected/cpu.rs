@@ -16,28 +16,37 @@ pub(super) fn run(inputs: Inputs, ctx: &Context) -> Result<Record<Tensor>, Failu
     let csr = network.out(false, ctx)?;
     let roots = roots(&csr, ctx)?;
     drop(csr);
+    Ok(outputs(&network, &roots))
+}
+
+/// The answer: for each node the smallest of its component.
+pub(super) fn outputs(network: &Network, roots: &[u32]) -> Record<Tensor> {
     let ids = network.ids.all();
     let count = roots.iter().enumerate().filter(|&(v, &root)| v as u32 == root).count();
     let labels: Vec<u64> = roots.iter().map(|&root| ids[root as usize]).collect();
-    Ok(Record::new()
+    Record::new()
         .with("nodes", Value::Tensor(Tensor::vector(ids)))
         .with("labels", Value::Tensor(Tensor::vector(labels)))
-        .with("count", Value::Int(count as i64)))
+        .with("count", Value::Int(count as i64))
 }
 
 /// For each node the smallest of its strongly connected component.
 pub(crate) fn roots(csr: &Csr, ctx: &Context) -> Result<Vec<u32>, Failure> {
+    open_roots(csr, vec![NONE; csr.nodes()], ctx)
+}
+
+/// The same where the components of some nodes are known already, each of them whole; the others have `u32::MAX`.
+pub(super) fn open_roots(csr: &Csr, mut label: Vec<u32>, ctx: &Context) -> Result<Vec<u32>, Failure> {
     let n = csr.nodes();
     // The order in which nodes are met, and the earliest that is reached from each and still open.
     let mut met = vec![NONE; n];
     let mut low = vec![NONE; n];
-    let mut label = vec![NONE; n];
     let mut open: Vec<u32> = Vec::new();
     // The nodes on the way down, with the place of their next arc.
     let mut way: Vec<(u32, u32)> = Vec::new();
     let (mut count, mut steps) = (0u32, 0usize);
     for start in 0..n as u32 {
-        if met[start as usize] != NONE {
+        if met[start as usize] != NONE || label[start as usize] != NONE {
             continue;
         }
         way.push((start, csr.offsets[start as usize]));
@@ -53,12 +62,15 @@ pub(crate) fn roots(csr: &Csr, ctx: &Context) -> Result<Vec<u32>, Failure> {
             if *next < csr.offsets[u as usize + 1] {
                 let v = csr.targets[*next as usize];
                 *next += 1;
+                if label[v as usize] != NONE {
+                    continue;
+                }
                 if met[v as usize] == NONE {
                     (met[v as usize], low[v as usize]) = (count, count);
                     count += 1;
                     open.push(v);
                     way.push((v, csr.offsets[v as usize]));
-                } else if label[v as usize] == NONE {
+                } else {
                     low[u as usize] = low[u as usize].min(met[v as usize]);
                 }
                 continue;

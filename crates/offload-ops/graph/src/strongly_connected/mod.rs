@@ -2,11 +2,13 @@
 
 mod cases;
 mod cpu;
+mod gpu;
 
 pub(crate) use cpu::roots;
 
-use crate::need::{Extents, NO_DEVICE, Need, WORK_UNIT, ids, output};
+use crate::need::{Extents, Need, WORK_UNIT, ids, output};
 use offload_api::{Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{About, Case, Context, Failure, Graph, Operation, Plan, Rejection, Slot, int};
 
 offload_core::inputs! {
@@ -48,13 +50,21 @@ impl Operation for StronglyConnected {
             more_bytes_in: 0,
             bytes_out: 16 * e.nodes,
             workspace: e.rows(e.arcs, false) + 40 * e.nodes,
-            device: NO_DEVICE,
+            device: gpu::need(&e, inputs.graph.directed),
             outputs: &["nodes", "labels", "count"],
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::TEXTS
     }
 
     fn cases() -> Vec<Case> {
