@@ -26,7 +26,8 @@ cargo xtask <command>
   tidy                   the rules of STYLE.md that no compiler holds
   layers                 the crate table of ARCHITECTURE.md against the workspace
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
-  gpu-proof              every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table
+  gpu-proof [--changed]  every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table. Of what
+                         has not changed since it was recorded, --changed proves a small part
   bench [--rounds N] [--threads N] [--dist]
                          the service beside NumPy, SciPy, faiss and PyArrow, in turns
   bench --keep OUT       keep what scripts/gpu_run.sh wrote into OUT, in benches/results/, and render it
@@ -57,6 +58,7 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["bench", "--keep", out] => gpu_results::keep(&root, out),
         ["bench", "--render"] => gpu_results::render(&root),
         ["gpu-proof"] => proof::run(&root, proof::Trust::Nothing),
+        ["gpu-proof", "--changed"] => proof::run(&root, proof::Trust::MostOfIt),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

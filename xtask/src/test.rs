@@ -40,11 +40,12 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<(), String> {
         None => slow(&|| Ok(Done::Passed)),
         Some(thread) => thread.join().map_err(|_| "their installation panicked".to_owned())?.map(Done::from),
     })?;
+    // Before the tests, which find every kernel compiled then: PoCL takes minutes for that.
+    steps.run("kernels", || slow(&|| proof::run(root, proof::Trust::MostOfIt).map(Done::from)))?;
     steps.run("tests", || shown(tests(runner).current_dir(root)))?;
     steps.run("examples in the documentation", || {
         shown(cargo_with("test --release --doc -p offload-core").current_dir(root))
     })?;
-    steps.run("kernels", || slow(&|| proof::run(root, proof::Trust::MostOfIt).map(Done::from)))?;
     steps.run("contract suite", || slow(&|| contract(root)))?;
 
     steps.finish(BUDGET);

@@ -115,8 +115,10 @@ fn a_device_computes_what_the_cpu_computes() {
     let devices = service.ask("GET", "/api/v1/devices").expect(200);
     assert_within(&devices["devices"][0], &json!({"id": 0, "status": "up"}));
     // An operation without a device path says so instead of running elsewhere.
-    let bfs = json!({"inputs": {"graph": {"edges": [[0, 1]]}, "start": 0}, "device": "gpu"});
-    service.post("/api/v1/workloads/graph/bfs", &bfs).fails(501, "backend_unavailable");
+    let search = json!({"inputs": {"graph": {"edges": [[0, 1]]}, "start": 0}, "device": "gpu"});
+    service.post("/api/v1/workloads/graph/dfs", &search).fails(501, "backend_unavailable");
+    // So does one whose kernels the device cannot run.
+    service.post("/api/v1/workloads/graph/bfs", &search).fails(501, "backend_unavailable");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use offload_devices::discover::{Options, list, open};
 use offload_devices::worker::{Launch, ServeOptions, WorkerHost, WorkerSettings};
 use std::time::{Duration, Instant};
 
+/// One in so many worked examples crosses the boundary on OpenCL, of each operation the first.
+const EVERY: usize = 10;
+
 fn options() -> Options {
     Options { allow_cpu_opencl: true, test_memory_bytes: 1 << 30, ..Options::default() }
 }
@@ -60,7 +63,9 @@ fn every_case_with_a_device_path_holds_in_a_worker() {
         let mut lane = host.open(LanePriority::Normal).expect("a lane");
         let (mut ran, mut unsupported) = (0, 0);
         for r in offload_ops::registry().iter() {
-            for case in r.operation.cases() {
+            // All of them run on OpenCL with the proof of the kernels; here it is the way there and back that counts.
+            let every = if selector.starts_with("opencl") { EVERY } else { 1 };
+            for case in r.operation.cases().into_iter().step_by(every) {
                 let Ok(plan) = r.operation.plan(case.inputs.specs()) else { continue };
                 let DeviceNeed::Bytes(bytes) = plan.device else { continue };
                 let result = lane.run(job(r, case.inputs.clone(), bytes)).result;

@@ -20,7 +20,7 @@ const BOTH_CHECKS: &[&str] = &["--data-races", "--uninitialized"];
 const RACES_ONLY: &[&str] = &["--data-races"];
 
 /// How long one run of cases, or one mutant, may take.
-const POCL_LIMIT: Duration = Duration::from_secs(300);
+const POCL_LIMIT: Duration = Duration::from_secs(900);
 const RACES_LIMIT: Duration = Duration::from_secs(420);
 const MUTANT_LIMIT: Duration = Duration::from_secs(60);
 

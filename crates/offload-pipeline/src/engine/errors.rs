@@ -90,6 +90,13 @@ pub(super) fn settlement(end: &Settlement, failure: Option<RunFailure>) -> ApiEr
             Settlement::DeadLetter { .. },
             Some(RunFailure::Failed(Failure::Fault(DeviceError::OutOfMemory { .. }))),
         ) => refusal(&Refusal::NoExecutor(NoExecutor::NoGpu), 0),
+        (
+            Settlement::DeadLetter { .. },
+            Some(RunFailure::Failed(Failure::Fault(DeviceError::Unsupported(_)))),
+        ) => ApiError::new(
+            ErrorCode::BackendUnavailable,
+            "no device here can run this job; ask for device auto or cpu",
+        ),
         (Settlement::DeadLetter { attempts }, _) => {
             ApiError::new(ErrorCode::Internal, format!("the devices failed the job {attempts} times"))
         }
