@@ -94,11 +94,24 @@ fn findings(log: &str) -> Vec<Finding> {
 }
 
 impl Runner<'_> {
-    /// Every case on PoCL.
+    /// Every case on PoCL. It compiles on one core, so each core has a part of the operations.
     pub(super) fn cases_on_pocl(&self) -> Result<Vec<Ran>, String> {
+        let parts = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+        let ended: Vec<Result<Vec<Ran>, String>> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..parts).map(|n| scope.spawn(move || self.part_on_pocl(n, parts))).collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|_| Err("a part panicked".into()))).collect()
+        });
+        let mut all = ended.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        // In one order, however many cores there were: which of them run under the simulator depends on it.
+        all.sort_by(|a, b| (&a.operation, a.number).cmp(&(&b.operation, b.number)));
+        Ok(all)
+    }
+
+    fn part_on_pocl(&self, part: usize, of: usize) -> Result<Vec<Ran>, String> {
         let mut command = Command::new(&self.program);
-        command.args(["cases", POCL_DEVICE]);
-        let out = self.folder.join("pocl.jsonl");
+        command.args(["part", POCL_DEVICE, &part.to_string(), &of.to_string()]);
+        let out = self.folder.join(format!("pocl-{part}.jsonl"));
         let code = timed(&mut command, &out, POCL_LIMIT)?;
         let lines = lines(&out)?;
         if code != Some(0) {

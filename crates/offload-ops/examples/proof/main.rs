@@ -4,6 +4,7 @@
 //!     proof texts                  the texts, as JSON
 //!     proof cases WORD [LIST]      the cases (those of the file LIST: operation, tab, number) on the first device whose
 //!                                  description has WORD; a line of JSON for each, written when it has ended
+//!     proof part WORD N OF         those of each OFth operation, beginning with the Nth
 //!     proof mutant WORD N          a matrix product whose text lacks its barrier N (from 0); ends with 3 when it has
 //!                                  no such barrier
 
@@ -30,12 +31,16 @@ fn main() -> ExitCode {
             println!("{}", texts());
             Ok(ExitCode::SUCCESS)
         }
-        ["cases", device] => cases(device, None).map(|()| ExitCode::SUCCESS),
-        ["cases", device, list] => cases(device, Some(list)).map(|()| ExitCode::SUCCESS),
+        ["cases", device] => cases(device, None, (0, 1)).map(|()| ExitCode::SUCCESS),
+        ["cases", device, list] => cases(device, Some(list), (0, 1)).map(|()| ExitCode::SUCCESS),
+        ["part", device, n, of] => match (n.parse(), of.parse()) {
+            (Ok(n), Ok(of)) if n < of => cases(device, None, (n, of)).map(|()| ExitCode::SUCCESS),
+            _ => Err(format!("{n} of {of} is no part")),
+        },
         ["mutant", device, n] => {
             n.parse().map_err(|_| format!("{n} is no number")).and_then(|n| mutant(device, n))
         }
-        _ => Err("proof texts | cases WORD [LIST] | mutant WORD N".into()),
+        _ => Err("proof texts | cases WORD [LIST] | part WORD N OF | mutant WORD N".into()),
     };
     done.unwrap_or_else(|why| {
         eprintln!("proof: {why}");
@@ -78,14 +83,14 @@ fn lane(word: &str) -> Result<(Arc<dyn Device>, Recorder), String> {
     Ok((device, Recorder::new(lane)))
 }
 
-fn cases(word: &str, list: Option<&str>) -> Result<(), String> {
+fn cases(word: &str, list: Option<&str>, (part, of): (usize, usize)) -> Result<(), String> {
     let chosen = match list {
         None => None,
         Some(path) => Some(std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?),
     };
     let chosen: Option<HashSet<&str>> = chosen.as_ref().map(|text| text.lines().collect());
     let (device, mut lane) = lane(word)?;
-    for r in offload_ops::registry().iter() {
+    for r in offload_ops::registry().iter().skip(part).step_by(of) {
         for (number, case) in r.operation.cases().into_iter().enumerate() {
             if chosen.as_ref().is_some_and(|c| !c.contains(format!("{}\t{number}", r.full_name).as_str())) {
                 continue;
