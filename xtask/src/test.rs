@@ -44,7 +44,7 @@ pub(crate) fn run(root: &Path, fast: bool) -> Result<(), String> {
     steps.run("kernels", || slow(&|| proof::run(root, proof::Trust::MostOfIt).map(Done::from)))?;
     steps.run("tests", || shown(tests(runner).current_dir(root)))?;
     steps.run("examples in the documentation", || {
-        shown(cargo_with("test --release --doc -p offload-core").current_dir(root))
+        shown(cargo_with("test --release --doc --workspace --exclude xtask").current_dir(root))
     })?;
     steps.run("contract suite", || slow(&|| contract(root)))?;
 
