@@ -104,7 +104,8 @@ fn workers_end_with_their_service_however_it_ends() {
 
 #[test]
 fn a_tenant_that_shares_no_process_has_a_worker_of_its_own_or_the_cpu() {
-    let service = with_test_devices(1, &[("DEVICES__ISOLATED_WORKERS", "1"), ("DEVICES__ISOLATED_PERCENT", "20")]);
+    let service =
+        with_test_devices(1, &[("DEVICES__ISOLATED_WORKERS", "1"), ("DEVICES__ISOLATED_PERCENT", "20")]);
     // What the tenants' own workers have is not everybody's.
     let listed = devices(&service);
     assert_eq!(listed[0]["memory_total_bytes"], 268_435_456 - 268_435_456 / 100 * 20);
@@ -123,7 +124,10 @@ fn a_tenant_that_shares_no_process_has_a_worker_of_its_own_or_the_cpu() {
     });
     assert_eq!(multiply(&service, 100, 3, "gpu")["device_id"], 0);
     assert!(workers(&service).contains(&shared[0]));
-    assert_eq!((statuses(&service), devices(&service)[0]["restarts"].clone()), (vec!["up".to_owned()], 0.into()));
+    assert_eq!(
+        (statuses(&service), devices(&service)[0]["restarts"].clone()),
+        (vec!["up".to_owned()], 0.into())
+    );
     // The place goes from the first to the second.
     assert_eq!(multiply_as(&service, &keys[1], 100, 4, "gpu")["device_id"], 0);
     until("there is one worker beside the shared one", || workers(&service).len() == 2);

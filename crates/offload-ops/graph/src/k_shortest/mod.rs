@@ -6,7 +6,8 @@ mod cpu;
 use crate::need::{Extents, Need, WORK_UNIT, id, lists, lists_bytes, output};
 use offload_api::{DType, Priority, Record, Tensor, TensorSpec};
 use offload_core::{
-    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int, integers, json_value,
+    About, Case, Context, DeviceNeed, Failure, Graph, Operation, Plan, Rejection, Slot, int, integers,
+    json_value,
 };
 
 offload_core::inputs! {
@@ -68,7 +69,9 @@ impl Operation for KShortest {
                 + 32 * (e.arcs + 1)
                 + 32 * kept
                 + lists_bytes(k, e.nodes),
-            device: DeviceNeed::CpuOnly("each path is found from those before it, by searches that end early"),
+            device: DeviceNeed::CpuOnly(
+                "each path is found from those before it, by searches that end early",
+            ),
             outputs: &["paths", "distances"],
         }))
     }
