@@ -36,6 +36,15 @@ struct OwnWorker {
     used_at: AtomicU64,
 }
 
+/// A job that is counted at a tenant's worker until this is dropped, however the job ends.
+struct AtWork(Arc<OwnWorker>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl IsolatingHost {
     /// The device of this name, numbered by the service: the worker for everybody as `shared` says, and at most `places`
     /// at a time of one tenant as `own` says.
@@ -69,7 +78,7 @@ impl OwnWorkers {
     }
 
     /// A tenant's worker, with a job counted there.
-    fn take(&self, tenant: &TenantId) -> Result<Arc<OwnWorker>, DeviceError> {
+    fn take(&self, tenant: &TenantId) -> Result<AtWork, DeviceError> {
         let mut workers = self.lock();
         if !workers.contains_key(tenant) {
             if workers.len() >= self.places {
@@ -92,7 +101,7 @@ impl OwnWorkers {
         // Under the lock: from here on it is not idle.
         worker.jobs.fetch_add(1, Ordering::AcqRel);
         worker.used_at.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-        Ok(worker)
+        Ok(AtWork(worker))
     }
 }
 
@@ -135,8 +144,8 @@ impl IsolatingLane {
             Ok(worker) => worker,
             Err(e) => return failed(e),
         };
-        let report = self.run_there(&tenant, &worker, job);
-        worker.jobs.fetch_sub(1, Ordering::AcqRel);
+        let report = self.run_there(&tenant, &worker.0, job);
+        drop(worker);
         // Lanes into workers that gave their place up keep nothing that is worth keeping.
         let workers = Arc::clone(&self.workers);
         let present = workers.lock();
