@@ -32,11 +32,31 @@ SAME_NORM = 1e-3
 CPU_FLOPS, CPU_ELEMENTS = 1.5e11, 1.4e8
 
 
+# What is there beside matrices: a number of its place alone.
+PLAIN = ("uniform", "positive", "reading", "place", "below", "grid_from", "grid_to")
+
+
+def plain(xp, of, place, number):
+    """The elements at these places; `number` gives the number of a place."""
+    kind, n = of["kind"], of.get("of")
+    if kind == "place":
+        return place
+    if kind in ("grid_from", "grid_to"):
+        across, end = n * (n - 1), int(kind == "grid_to")
+        beneath = place - across
+        return xp.where(beneath < 0, place // (n - 1) * n + place % (n - 1) + end, beneath + end * n)
+    u = number(place)
+    if kind == "positive":
+        return 0.5 - u / 2.0
+    if kind == "reading":
+        triangle = abs((place % 2880) / 1440.0 - 1.0)
+        return xp.floor(2000.0 + 500.0 * triangle + 25.0 * u) / 100.0
+    return xp.floor((u + 1.0) / 2.0 * n) if kind == "below" else u
+
+
 def places(xp, first, last, kind, shape):
     """Where the numbers of these places come from, and which of the places lie on a diagonal."""
     place = xp.arange(first, last, dtype=xp.int64)
-    if kind == "uniform":
-        return place, None
     columns, rows = shape[-1], shape[-2]
     i, j = place // columns % rows, place % columns
     source = place
@@ -69,9 +89,13 @@ class Arrays:
         size = 1
         for extent in shape:
             size *= extent
-        out = xp.empty(size, dtype=xp.float32 if of["dtype"] == "f32" else xp.float64)
+        out = xp.empty(size, dtype={"f32": xp.float32, "f64": xp.float64}.get(of["dtype"], xp.int64))
         for first in range(0, size, CHUNK):
             last = min(size, first + CHUNK)
+            if of["kind"] in PLAIN:
+                place = xp.arange(first, last, dtype=xp.int64)
+                out[first:last] = plain(xp, of, place, lambda place: self.numbers(of["seed"], place))
+                continue
             source, diagonal = places(xp, first, last, of["kind"], shape)
             part = self.numbers(of["seed"], source)
             if diagonal is not None:
@@ -80,7 +104,8 @@ class Arrays:
         return out.reshape(shape)
 
     def norm(self, x):
-        return float(self.xp.linalg.norm(x.ravel().astype(self.xp.float64)))
+        x = self.xp.asarray(x).ravel().astype(self.xp.float64)
+        return float(self.xp.linalg.norm(x[self.xp.isfinite(x)]))
 
 
 class Torch:
@@ -117,11 +142,16 @@ class Torch:
         size = 1
         for extent in shape:
             size *= extent
-        dtype = torch.float32 if of["dtype"] == "f32" else torch.float64
+        dtype = {"f32": torch.float32, "f64": torch.float64}.get(of["dtype"], torch.int64)
         out = torch.empty(size, dtype=dtype, device=self.on)
         with torch.device(self.on):
             for first in range(0, size, CHUNK):
                 last = min(size, first + CHUNK)
+                if of["kind"] in PLAIN:
+                    place = torch.arange(first, last, dtype=torch.int64)
+                    part = plain(torch, of, place, lambda place: self.numbers(of["seed"], place))
+                    out[first:last] = part.to(dtype)
+                    continue
                 source, diagonal = places(torch, first, last, of["kind"], shape)
                 part = self.numbers(of["seed"], source)
                 if diagonal is not None:
@@ -130,7 +160,8 @@ class Torch:
         return out.reshape(shape)
 
     def norm(self, x):
-        return float(self.t.linalg.norm(x.reshape(-1).to(self.t.float64)))
+        x = x.reshape(-1).to(self.t.float64)
+        return float(self.t.linalg.norm(x[self.t.isfinite(x)]))
 
     def timed(self, call):
         if self.on == "cpu":
@@ -152,6 +183,12 @@ class Torch:
         operation = work["operation"]
         if operation.startswith("vector."):
             return self.search(x, has)
+        if operation.startswith("timeseries."):
+            return self.series(operation, x, has)
+        if operation == "graph.pagerank":
+            return self.pagerank(x, has)
+        if operation.startswith("graph."):
+            raise NotImplementedError("not in this library")
         torch.backends.cuda.matmul.allow_tf32 = has.get("precision") == "tf32"
         return {
             "matrix.multiply": lambda: torch.matmul(x["a"], x["b"]),
@@ -184,6 +221,57 @@ class Torch:
         return lambda: (unit @ corpus.T).topk(k).values
 
 
+    def pagerank(self, x, has):
+        """Its steps as products of a sparse matrix, which is made beforehand."""
+        torch, n = self.t, x["graph.nodes"].numel()
+        src, dst = x["graph.src"], x["graph.dst"]
+        leaving = torch.bincount(src, minlength=n).to(torch.float64)
+        one = torch.ones(len(src), dtype=torch.float64, device=src.device)
+        into = torch.sparse_coo_tensor(torch.stack((dst, src)), one, (n, n)).coalesce().to_sparse_csr()
+        share, dangling = torch.where(leaving > 0, 1.0 / leaving, 0.0), leaving == 0
+
+        def steps():
+            at = torch.full((n,), 1.0 / n, dtype=torch.float64, device=src.device)
+            for _ in range(has["iterations"]):
+                jump = at[dangling].sum() / n * 0.85 + 0.15 / n
+                new = torch.mv(into, at * share) * 0.85 + jump
+                (new - at).abs().sum()
+                at = new
+            return at
+
+        return steps
+
+    def series(self, operation, x, has):
+        torch, pool = self.t, self.t.nn.functional
+        if operation == "timeseries.rolling":
+            data, window, of = x["data"][:, None, :], has["window"], has["statistics"][0]
+            windows = x["data"].unfold(1, window, 1)
+            return {
+                "mean": lambda: pool.avg_pool1d(data, window, 1),
+                "min": lambda: -pool.max_pool1d(-data, window, 1),
+                "std": lambda: windows.std(2),
+                "median": lambda: windows.median(2).values,
+            }[of]
+        if operation == "timeseries.anomaly_detection":
+
+            def robust():
+                data = x["data"]
+                off = (data - data.quantile(0.5, 1, keepdim=True)).abs()
+                return off / (off.quantile(0.5, 1, keepdim=True) * 1.4826022185056018)
+
+            return robust
+        if operation == "timeseries.correlate":
+
+            def correlate():
+                data = x["a"] - x["a"].mean()
+                n, lags = len(data), has["max_lag"] + 1
+                along = torch.fft.rfft(data, 1 << (n + lags - 1).bit_length())
+                return torch.fft.irfft(along * along.conj())[:lags] / (data * data).sum()
+
+            return correlate
+        raise NotImplementedError("not in this library")
+
+
 class CuPy(Arrays):
     """CuPy on its first device."""
 
@@ -193,6 +281,9 @@ class CuPy(Arrays):
         import cupy
 
         super().__init__(cupy)
+        import cupyx.scipy.sparse
+
+        self.sparse = cupyx.scipy.sparse
         count = cupy.cuda.runtime.getDeviceCount()
         if count == 0:
             raise RuntimeError("it sees no GPU")
@@ -213,7 +304,7 @@ class CuPy(Arrays):
     def call(self, work, x, has):
         if has.get("precision") == "tf32":
             raise NotImplementedError("no switch for tf32 per product")
-        return array_call(self.xp, self.xp.linalg, work, x, has)
+        return array_call(self.xp, self.xp.linalg, (self.sparse, None), work, x, has)
 
 
 class SciPy(Arrays):
@@ -228,6 +319,10 @@ class SciPy(Arrays):
 
         super().__init__(numpy)
         self.linalg = scipy.linalg
+        import scipy.sparse
+        import scipy.sparse.csgraph
+
+        self.graphs = scipy.sparse, scipy.sparse.csgraph
         self.version = f"{scipy.__version__}, NumPy {numpy.__version__}"
         self.device = f"{platform.machine()} CPU"
 
@@ -242,10 +337,102 @@ class SciPy(Arrays):
             raise NotImplementedError("no tf32")
         # Stacks are NumPy's.
         stacked = any(v.ndim > 2 for v in x.values())
-        return array_call(self.xp, self.xp.linalg if stacked else self.linalg, work, x, has)
+        return array_call(self.xp, self.xp.linalg if stacked else self.linalg, self.graphs, work, x, has)
 
 
-def array_call(xp, linalg, work, x, has):
+def graph_call(xp, sparse, csgraph, work, x, has):
+    """A graph as a sparse matrix, made beforehand; repeated edges add up there, so only weights that are one choice of
+    several (distances, forests) differ where edges repeat, by less than norms are compared by."""
+    n = len(x["graph.nodes"])
+    src, dst = x["graph.src"], x["graph.dst"]
+    weight = x.get("graph.weight")
+    of = xp.ones(len(src)) if weight is None else weight
+    operation, directed = work["operation"], bool(has["graph.directed"])
+    if operation == "graph.pagerank":
+        into = sparse.csr_matrix((of, (dst, src)), shape=(n, n))
+        leaving = xp.bincount(src, minlength=n).astype(xp.float64)
+        share, dangling = xp.where(leaving > 0, 1.0 / xp.maximum(leaving, 1.0), 0.0), leaving == 0
+
+        def steps():
+            at = xp.full(n, 1.0 / n)
+            for _ in range(has["iterations"]):
+                jump = at[dangling].sum() / n * 0.85 + 0.15 / n
+                new = into @ (at * share) * 0.85 + jump
+                abs(new - at).sum()
+                at = new
+            return at
+
+        return steps
+    if csgraph is None:
+        raise NotImplementedError("not in this library")
+    # Of repeated edges the lightest counts.
+    order = xp.lexsort((of, dst, src))
+    src, dst, of = src[order], dst[order], of[order]
+    first = xp.ones(len(src), dtype=bool)
+    first[1:] = (src[1:] != src[:-1]) | (dst[1:] != dst[:-1])
+    rows = sparse.csr_matrix((of[first], (src[first], dst[first])), shape=(n, n))
+
+    def smallest(labels):
+        """The smallest node of each one's component, as ours are named."""
+        _, found = xp.unique(labels, return_index=True)
+        return found[labels]
+
+    def breadth_first():
+        order, before = csgraph.breadth_first_order(rows, 0, directed=directed)
+
+        def levels():
+            level = xp.full(n, -1)
+            level[0] = 0
+            for node in order[1:]:
+                level[node] = level[before[node]] + 1
+            return level
+
+        return levels
+
+    def components(connection, directed):
+        labels = csgraph.connected_components(rows, connection=connection, directed=directed)[1]
+        return lambda: smallest(labels)
+
+    return {
+        "graph.bfs": breadth_first,
+        "graph.shortest_path": lambda: csgraph.dijkstra(rows, directed=directed, indices=0),
+        "graph.connected_components": lambda: components("weak", False),
+        "graph.strongly_connected": lambda: components("strong", True),
+        "graph.minimum_spanning_tree": lambda: csgraph.minimum_spanning_tree(rows).sum(),
+        "graph.all_pairs": lambda: csgraph.dijkstra(rows, directed=directed),
+    }[operation]
+
+
+def series_call(xp, work, x, has):
+    """Time series by arrays."""
+    operation = work["operation"]
+    if operation == "timeseries.correlate":
+
+        def correlate():
+            data = x["a"] - x["a"].mean()
+            n, lags = len(data), has["max_lag"] + 1
+            along = xp.fft.rfft(data, 1 << (n + lags - 1).bit_length())
+            return xp.fft.irfft(along * along.conj())[:lags] / (data * data).sum()
+
+        return correlate
+    if operation == "timeseries.anomaly_detection":
+
+        def robust():
+            data = x["data"]
+            off = abs(data - xp.median(data, axis=1, keepdims=True))
+            return off / (xp.median(off, axis=1, keepdims=True) * 1.4826022185056018)
+
+        return robust
+    raise NotImplementedError("not in this library")
+
+
+def array_call(xp, linalg, graphs, work, x, has):
+    family = work["operation"].split(".")[0]
+    if family == "graph":
+        return graph_call(xp, *graphs, work, x, has)
+    if family == "timeseries":
+        return series_call(xp, work, x, has)
+
     def search():
         queries, corpus = x.get("queries", x.get("query")), x["corpus"]
         k = has.get("top_k", has.get("k", 10))
@@ -301,7 +488,8 @@ def measure(library, work, made, until):
         took, got = library.timed(call)
         if took > 1e3 * SLOW_S:
             break
-    norm = library.norm(got)
+    # What only the comparison needs is made outside the time.
+    norm = library.norm(got() if callable(got) else got)
     del got
     times = []
     least = 2 if took > 1e3 * SLOW_S else LEAST_RUNS
@@ -323,6 +511,8 @@ def same(ours, theirs):
 
 
 def spared(library, work):
+    if any(i.get("kind") == "ready" for i in work["inputs"]):
+        return "only we read this format"
     if library.name != "scipy":
         return None
     elements = 0
@@ -331,6 +521,8 @@ def spared(library, work):
         for extent in i.get("shape", [0]):
             size *= extent
         elements += size
+    if work["operation"].startswith("graph.") and elements > 8e6:
+        return "too large for a CPU here: scripts/graph_peers.py has it"
     # Vectors of large matrices take a CPU minutes.
     slow = 4.0 if work["operation"] in ("matrix.svd", "matrix.eigenvalues") else 1.0
     if work["flops"] * slow > CPU_FLOPS or elements > CPU_ELEMENTS:

@@ -6,7 +6,8 @@
 #
 # OUT gets check.json, bench.json, peers.json and a log of each; BINARY is heliosdb-gpu-offload as it was built
 # elsewhere. With `small` the sizes suit a device that is a CPU (PoCL), and it is taken as a device. Seconds of the three
-# parts can be set by CHECK_S, BENCH_S and PEERS_S. What a part has written stays when it is cut off.
+# parts can be set by CHECK_S, BENCH_S and PEERS_S, and families or operations to be measured by ONLY (`graph,vector.knn`).
+# What a part has written stays when it is cut off.
 set -u
 out=${1:?usage: gpu_run.sh OUT [BINARY] [small]}
 binary=${2:-target/dist/heliosdb-gpu-offload}
@@ -38,7 +39,7 @@ part() {
 nvidia-smi >"$out/nvidia-smi.txt" 2>&1 || echo "nvidia-smi: absent" >>"$out/summary.txt"
 # The limits leave the parts time to end by themselves: their budgets are smaller.
 part check $((check_s + 20)) "$binary" check --gpu $few --budget-s "$check_s" --json "$out/check.json"
-part bench $((bench_s + 15)) "$binary" bench --gpu $few --scale "$scale" --budget-s "$bench_s" --json "$out/bench.json"
+part bench $((bench_s + 15)) "$binary" bench --gpu $few ${ONLY:+--only "$ONLY"} --scale "$scale" --budget-s "$bench_s" --json "$out/bench.json"
 if command -v python3 >/dev/null; then
     part peers $((peers_s + 15)) python3 "$here/gpu_peers.py" --works "$out/bench.json" --json "$out/peers.json" \
         --budget-s "$peers_s"

@@ -101,10 +101,10 @@ fn wide(t: &Tensor) -> Result<Tensor, String> {
 fn near(name: &str, got: &Record, cpu: &Record, factor: f64) -> Result<(), String> {
     let (Some(g), Some(w)) = (got.get(name), cpu.get(name)) else { return Err(format!("{name} is missing")) };
     let absolute = match w {
-        Value::Tensor(t) => {
+        Value::Tensor(t) | Value::Gapped(t) => {
             let wide = wide(t)?;
-            let largest =
-                wide.as_slice::<f64>().unwrap_or_default().iter().fold(0.0f64, |m, x| m.max(x.abs()));
+            let there = wide.as_slice::<f64>().unwrap_or_default().iter().filter(|x| x.is_finite());
+            let largest = there.fold(0.0f64, |m, x| m.max(x.abs()));
             factor * eps(t) * largest
         }
         Value::Float(x) => factor * f64::EPSILON * x.abs(),

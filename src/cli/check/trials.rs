@@ -2,7 +2,8 @@
 
 use super::agree::Rule;
 use crate::cli::device::inputs::{Input, Inputs, Kind, of, uniform};
-use offload_api::DType;
+use offload_api::DType::{self, F64, I64, U64};
+use offload_api::graph;
 
 /// An operation on random inputs, and how its answers are compared.
 pub(super) struct Trial {
@@ -44,6 +45,8 @@ pub(super) fn trials() -> Vec<Trial> {
     products(&mut list);
     factorisations(&mut list);
     searches(&mut list);
+    graphs(&mut list);
+    series(&mut list);
     list.0
 }
 
@@ -145,4 +148,126 @@ fn searches(list: &mut List) {
         ];
         list.add("vector.similarity", "17 × 5003 × 33, filtered", some, Rule::Ranked("results"));
     }
+}
+
+/// A graph of so many nodes, all listed, and of edges whose ends are of these kinds.
+fn network(nodes: usize, edges: usize, ends: [Kind; 2], directed: bool, weighted: bool) -> Inputs {
+    let mut inputs = vec![
+        (graph::SRC, of(ends[0], U64, &[edges], 12)),
+        (graph::DST, of(ends[1], U64, &[edges], 13)),
+        (graph::NODES, of(Kind::Place, U64, &[nodes], 0)),
+        (graph::DIRECTED, Input::Flag(directed)),
+    ];
+    if weighted {
+        inputs.push((graph::WEIGHT, of(Kind::Positive, F64, &[edges], 14)));
+    }
+    inputs
+}
+
+fn graphs(list: &mut List) {
+    let random = |n: usize| [Kind::Below(n as u32); 2];
+    // With many components, with one large one, with long ways, and with a row that many groups share.
+    let shapes: &[(usize, usize, [Kind; 2])] = &[
+        (5003, 4001, random(5003)),
+        (20_011, 90_001, random(20_011)),
+        (57 * 57, 2 * 57 * 56, [Kind::GridFrom(57), Kind::GridTo(57)]),
+        (9001, 9001, [Kind::Below(3), Kind::Place]),
+    ];
+    for &(nodes, edges, ends) in shapes {
+        for directed in [true, false] {
+            let arrows = if directed { "directed" } else { "undirected" };
+            let about = format!("{nodes} nodes, {edges} edges, {:?}, {arrows}", ends[0]);
+            let of = |weighted, more: Inputs| {
+                let mut inputs = network(nodes, edges, ends, directed, weighted);
+                inputs.extend(more);
+                inputs
+            };
+            let start = || vec![("start", of_place())];
+            let mut add = |operation, inputs, rule| list.add(operation, &about, inputs, rule);
+            let walk = Rule::Near(&["nodes", "levels", "parents", "order"], 0.0);
+            add("graph.bfs", of(false, start()), walk);
+            let labels = Rule::Near(&["nodes", "labels", "count"], 0.0);
+            add("graph.connected_components", of(false, vec![]), labels);
+            add("graph.strongly_connected", of(false, vec![]), labels);
+            add("graph.shortest_path", of(true, start()), Rule::Near(&["nodes", "distances"], 1e2));
+            add(
+                "graph.minimum_spanning_tree",
+                of(true, vec![]),
+                Rule::Near(&["edges", "weight", "trees"], 1e2),
+            );
+            let tight = || vec![("tolerance", Input::Float(1e-12))];
+            add("graph.pagerank", of(true, tight()), Rule::Near(&["nodes", "scores"], 1e5));
+        }
+    }
+    for weighted in [false, true] {
+        let inputs = network(157, 1001, random(157), true, weighted);
+        list.add(
+            "graph.all_pairs",
+            format_args!("157 nodes, weighted {weighted}"),
+            inputs,
+            Rule::Near(&["distances"], 1e2),
+        );
+    }
+}
+
+/// The id 0.
+fn of_place() -> Input {
+    of(Kind::Place, U64, &[], 0)
+}
+
+fn series(list: &mut List) {
+    let data: &[(Kind, DType, &[usize])] = &[
+        (Kind::Reading, F64, &[50_021]),
+        (Kind::Uniform, F64, &[3, 7001]),
+        (Kind::Positive, F64, &[2049]),
+        (Kind::Below(1000), I64, &[5, 4097]),
+    ];
+    for (kind, dtype, shape) in data {
+        for method in ["gorilla", "delta", "alp", "auto"] {
+            if (method, *dtype) == ("alp", I64) {
+                continue;
+            }
+            let inputs = vec![("data", of(*kind, *dtype, shape, 15)), ("method", Input::Word(method))];
+            let about = format!("{kind:?} {shape:?}, {method}");
+            list.add("timeseries.compress", about, inputs, Rule::Near(&["compressed"], 0.0));
+        }
+    }
+    const STATISTICS: &[&str] = &["mean", "std", "var", "min", "max", "sum", "median"];
+    for (shape, window) in [(&[3usize, 5003][..], 100), (&[70_001], 1001), (&[9, 300], 7)] {
+        let table = || uniform(F64, shape, 16);
+        let inputs =
+            vec![("data", table()), ("window", Input::Int(window)), ("statistics", Input::Words(STATISTICS))];
+        let about = format!("{shape:?}, window {window}");
+        list.add("timeseries.rolling", about, inputs, Rule::Near(STATISTICS, 1e4));
+        let inputs = vec![("data", table()), ("all_scores", Input::Flag(true))];
+        let rule = Rule::Near(&["series", "indices", "scores", "all_scores"], 0.0);
+        list.add("timeseries.anomaly_detection", format_args!("{shape:?}"), inputs, rule);
+        let inputs = vec![("a", table()), ("max_lag", Input::Int(window))];
+        list.add(
+            "timeseries.correlate",
+            format_args!("{shape:?}, {window} lags"),
+            inputs,
+            Rule::Near(&["lags", "values"], 1e4),
+        );
+    }
+    let table = uniform(F64, &[70, 2003], 17);
+    let inputs = vec![("data", table), ("points", Input::Int(100))];
+    list.add("timeseries.downsample", "70 × 2003 to 100", inputs, Rule::Near(&["indices", "values"], 0.0));
+    for (n, m) in [(5003, 100), (30_001, 513)] {
+        let data = || ("data", uniform(F64, &[n], 18));
+        let more = vec![data(), ("query", uniform(F64, &[m], 19)), ("k", Input::Int(5))];
+        list.add(
+            "timeseries.match",
+            format_args!("{m} in {n}"),
+            more,
+            Rule::Near(&["indices", "distances"], 1e6),
+        );
+    }
+    let more = vec![("data", uniform(F64, &[3001], 20)), ("window", Input::Int(50))];
+    list.add(
+        "timeseries.match",
+        "motifs of 50 in 3001",
+        more,
+        Rule::Near(&["motifs", "motif_distances", "discords"], 1e6),
+    );
 }

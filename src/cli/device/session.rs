@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// How often a device that was lost is opened again.
 const REOPENINGS: u32 = 3;
 
+/// Bytes of this machine for what is made of inputs that have an identity: rows of graphs.
+const DERIVED_BYTES: u64 = 4 << 30;
+
 /// A device, its host and one lane.
 pub struct Session {
     selector: String,
@@ -40,7 +43,9 @@ fn device(selector: &str, options: &Options) -> Result<Arc<dyn Device>, DeviceEr
 }
 
 fn lane(device: &Arc<dyn Device>, resident_bytes: u64) -> Result<Box<dyn JobLane>, DeviceError> {
-    InProcess::with_residents(Arc::clone(device), resident_bytes).open(LanePriority::Normal)
+    InProcess::with_residents(Arc::clone(device), resident_bytes)
+        .with_derived(DERIVED_BYTES)
+        .open(LanePriority::Normal)
 }
 
 impl Session {

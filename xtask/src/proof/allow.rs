@@ -15,18 +15,6 @@ pub(super) struct Allowed {
 /// The exceptions. NVIDIA's figure is the size of the instructions that store and load, each of 4 bytes.
 pub(super) const ALLOWED: &[Allowed] = &[
     Allowed {
-        kernel: "vector_pack_f32",
-        target: "sm_90",
-        at_most: 8,
-        reason: "one word, stored and loaded once: the assembler stops at 32 of 255 registers for more groups at a time",
-    },
-    Allowed {
-        kernel: "vector_rank_f64",
-        target: "sm_90",
-        at_most: 16,
-        reason: "one word, stored once: the assembler stops at 80 of 255 registers for more groups at a time",
-    },
-    Allowed {
         kernel: "vector_costs_four_f64",
         target: "sm_100",
         at_most: 8,

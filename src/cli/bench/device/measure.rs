@@ -148,7 +148,7 @@ pub fn work(
     };
     let _ = watch.begin(format!("{} on the cpu", work.name));
     let cpu = cpu(operation, &inputs, work.answer, watch);
-    let moved = plan.bytes_in.saturating_add(plan.bytes_out);
+    let moved = work.bytes.unwrap_or_else(|| plan.bytes_in.saturating_add(plan.bytes_out));
     let line = figures(&mut json, work, &runs, ceilings, moved, &cpu);
     Measured { json, line, failure: None }
 }
@@ -307,18 +307,28 @@ fn cpu(operation: &'static Registered, inputs: &Record, answer: &str, watch: &Wa
     }
 }
 
-/// The root of the sum of squares of an output; of ranked answers, of their scores.
+/// The root of the sum of squares of an output: of ranked answers, of their scores; of what may be missing, of what is
+/// there.
 fn norm(outputs: &Record, name: &str) -> Option<f64> {
     let t = match outputs.get(name)? {
         Value::Tensor(t) | Value::Gapped(t) => t,
         Value::Matches(m) => m.scores(),
+        Value::Int(i) => return Some((*i as f64).abs()),
+        Value::Float(x) => return Some(x.abs()),
+        Value::Bytes(b) => return Some(squares(b.iter().map(|&x| f64::from(x))).sqrt()),
         _ => return None,
     };
     let sum: f64 = match t.dtype() {
         DType::F32 => {
             t.as_slice::<f32>()?.chunks(1024).map(|c| squares(c.iter().map(|&x| f64::from(x)))).sum()
         }
-        DType::F64 => t.as_slice::<f64>()?.chunks(1024).map(|c| squares(c.iter().copied())).sum(),
+        DType::F64 => t
+            .as_slice::<f64>()?
+            .chunks(1024)
+            .map(|c| squares(c.iter().copied().filter(|x| x.is_finite())))
+            .sum(),
+        DType::I64 => t.as_slice::<i64>()?.chunks(1024).map(|c| squares(c.iter().map(|&x| x as f64))).sum(),
+        DType::U64 => t.as_slice::<u64>()?.chunks(1024).map(|c| squares(c.iter().map(|&x| x as f64))).sum(),
         _ => return None,
     };
     Some(sum.sqrt())

@@ -10,7 +10,7 @@
 //!  "ceilings": {"copy_gb_s": 0.0, "upload_pageable_gb_s": 0.0, "download_pageable_gb_s": 0.0,
 //!    "gemm_tflop_s": {"f32": 0.0, "tf32": 0.0, "f64": 0.0}, "notes": []},
 //!  "works": [{"name": "…", "operation": "matrix.multiply", "arithmetic": "tf32", "answer": "result",
-//!    "inputs": [{"name": "a", "kind": "uniform", "dtype": "f32", "shape": [8192, 8192], "seed": 1},
+//!    "inputs": [{"name": "a", "kind": "uniform", "of": null, "dtype": "f32", "shape": [8192, 8192], "seed": 1},
 //!               {"name": "precision", "value": "tf32"}],
 //!    "flops": 0.0, "bytes": 0, "goal": {"compute_ms_at_most": 0.06} or {"peer": "torch", "speed_at_least": 0.95},
 //!    "status": "measured", "reason": "where it is not", "runs": 20, "norm": 0.0,
@@ -21,7 +21,7 @@
 //! ```
 //!
 //! `status` is `measured`, `cpu only` (the plan has no device path), `unsupported`, `failed`, `no time` or `not run`.
-//! `bytes` are those of inputs and outputs, each once. `norm` is of the output named by `answer`, and tells whether two
+//! `bytes` are those of inputs and outputs, each once; of graphs, those of rows and of what is written for each node. `norm` is of the output named by `answer`, and tells whether two
 //! sides computed the same.
 
 mod ceilings;

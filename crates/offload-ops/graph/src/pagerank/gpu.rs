@@ -9,9 +9,11 @@ use offload_api::{Record, Tensor};
 use offload_core::Failure;
 use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 
-/// Groups of a step at most, and so many sums that one group adds up.
-const MOST_GROUPS: u32 = 2048;
-/// Steps between two looks: few at first, because most walks end soon, then up to this many.
+/// Groups of a step at most, and so many sums that one group adds up. More than run at a time: those that have little to
+/// do make room for others.
+const MOST_GROUPS: u32 = 4096;
+/// Steps between two looks: few at first, because most walks end soon, then up to so many.
+const FEWEST_STEPS: i64 = 4;
 const STEPS: i64 = 16;
 /// Words of `flags`, as the text has them.
 const DONE: usize = 0;
@@ -101,7 +103,7 @@ impl Steps {
         let rows = Rows::of(network, walk.arcs(), walk.weighted, gpu)?;
         let ctx = gpu.context().clone();
         let part = if walk.weighted { "weighted shares" } else { "shares" };
-        let groups = device::groups(gpu, n).0[0].min(MOST_GROUPS);
+        let groups = Groups::covering(n, BLOCK).0[0].min(MOST_GROUPS);
         Ok(Steps {
             far: device::long_rows_of(network, walk.arcs(), walk.weighted, gpu)?,
             shares: gpu.derived(network.origin(), part, || walk.shares(&ctx))?,
@@ -136,7 +138,7 @@ impl Steps {
             &self.lost,
         )?;
         self.settle(gpu, walk, 0)?;
-        let (mut started, mut batch) = (0, 2);
+        let (mut started, mut batch) = (0, FEWEST_STEPS);
         loop {
             for _ in 0..batch.min(walk.steps - started) {
                 let (sent, send) = if started % 2 == 0 { (0, 1) } else { (1, 0) };

@@ -117,6 +117,24 @@ KERNEL jacobi_lengths(u32 m, GLOBAL const T *w, GLOBAL T *out) {
   if (local_id() == 0u) out[group_id()] = v;
 }
 
+// The eigenvalue that goes with each vector, by the lower triangle as it came: Rayleigh's quotient, whose error is the
+// square of the vector's, whatever rotations and a shift have rounded away. A group has a vector.
+KERNEL jacobi_quotient(u32 n, GLOBAL const T *a, GLOBAL const T *v, GLOBAL T *values) {
+  SHARED T scratch[BLOCK];
+  const u64 base = (u64)(group_id() / n) * n * n;
+  GLOBAL const T *x = v + (u64)group_id() * n;
+  T sum = (T)0, square = (T)0;
+  for (u32 i = local_id(); i < n; i += BLOCK) {
+    T y = (T)0;
+    for (u32 j = 0u; j < n; ++j) y = fma_t(a[base + (i >= j ? (u64)j * n + i : (u64)i * n + j)], x[j], y);
+    sum = fma_t(y, x[i], sum);
+    square = fma_t(x[i], x[i], square);
+  }
+  sum = group_sum_t(sum, scratch);
+  square = group_sum_t(square, scratch);
+  if (local_id() == 0u) values[group_id()] = sum / square;
+}
+
 // Columns of `from`, n a matrix, in that order and times that factor; the first `wanted` of each matrix.
 KERNEL jacobi_arrange(u32 m, u32 n, u32 wanted, u64 total, GLOBAL const T *from, GLOBAL const u32 *order,
                       GLOBAL const T *factor, u32 columns, GLOBAL T *to) {

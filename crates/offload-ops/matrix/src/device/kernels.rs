@@ -108,6 +108,8 @@ offload_core::kernels! {
     fn jacobi_whole<T>(m: u32, n: u32, k: u32, sweeps: u32, tolerance: T, w: [T], v: [T], null: [T], turned: [u32]);
     /// Squared lengths; a group for each column.
     fn jacobi_lengths<T>(m: u32, w: [T], out: [T]);
+    /// Eigenvalues of vectors; a group for each.
+    fn jacobi_quotient<T>(n: u32, a: [T], v: [T], values: [T]);
     /// Columns in an order and by factors; an item for each entry.
     fn jacobi_arrange<T>(
         m: u32, n: u32, wanted: u32, total: u64, from: [T], order: [u32], factor: [T], columns: u32, to: [T],

@@ -2,7 +2,8 @@
 //! matrices. A symmetric matrix is made positive by a shift first, so that its singular vectors are its eigenvectors.
 
 use super::kernels::{
-    self, jacobi_arrange, jacobi_lengths, jacobi_round, jacobi_shift, jacobi_whole, matrix_transpose,
+    self, jacobi_arrange, jacobi_lengths, jacobi_quotient, jacobi_round, jacobi_shift, jacobi_whole,
+    matrix_transpose,
 };
 use super::own::{Panels, groups, identity, items, panels_elements};
 use crate::kernel::real::Real;
@@ -36,7 +37,7 @@ pub(super) fn singular_elements(m: usize, n: usize, u_columns: usize, count: usi
 /// Elements that [`symmetric`] takes.
 pub(super) fn symmetric_elements(n: usize, count: usize) -> u64 {
     let n = n as u64;
-    (2 * n * n + 4 * n + 4).saturating_mul(count as u64)
+    (2 * n * n + 5 * n + 4).saturating_mul(count as u64)
 }
 
 fn within(columns: usize) -> Result<(), Failure> {
@@ -210,17 +211,16 @@ pub(super) fn symmetric<T: Real>(
     within(n)?;
     let (w, shift) = (gpu.zeros::<T>(n * n * count)?, gpu.zeros::<T>(count)?);
     jacobi_shift::<T>(gpu, groups(count)?, n as u32, a, &w, &shift)?;
-    let shift = gpu.download(&shift)?;
-    let v = gpu.zeros::<T>(if vectors { n * n * count } else { 1 })?;
-    if vectors {
-        identity(gpu, (n, n), count, &v)?;
-    }
-    let (squares, converged) = turn(gpu, (n, n, if vectors { n } else { 0 }), count, &w, &v)?;
+    let v = gpu.zeros::<T>(n * n * count)?;
+    identity(gpu, (n, n), count, &v)?;
+    let (_, converged) = turn(gpu, (n, n, n), count, &w, &v)?;
+    let quotients = gpu.zeros::<T>(n * count)?;
+    jacobi_quotient::<T>(gpu, groups(n * count)?, n as u32, a, &v, &quotients)?;
     let (mut order, mut values) = (Vec::new(), Vec::new());
-    for (squares, shift) in squares.chunks(n).zip(&shift) {
+    for of in gpu.download(&quotients)?.chunks(n) {
         let mut places: Vec<usize> = (0..n).collect();
-        places.sort_by(|&i, &j| squares[i].wide().total_cmp(&squares[j].wide()));
-        values.extend(places.iter().map(|&i| T::narrow(squares[i].wide().sqrt() - shift.wide())));
+        places.sort_by(|&i, &j| of[i].wide().total_cmp(&of[j].wide()));
+        values.extend(places.iter().map(|&i| of[i]));
         order.extend(places.into_iter().map(|i| i as u32));
     }
     if vectors {

@@ -5,6 +5,9 @@ use crate::series::{filled, vector};
 use offload_api::{Record, Value};
 use offload_core::{Case, Expect, Tolerance};
 
+/// Values of a series that no group of a device goes through alone.
+const LONG: usize = 4500;
+
 pub(super) fn cases() -> Vec<Case> {
     let word = |w: &str| Value::Text(w.into());
     let of = |data: Value| Record::new().with("data", data);
@@ -18,6 +21,10 @@ pub(super) fn cases() -> Vec<Case> {
     };
     let none = || found(&[], &[]);
     let plain = || of(series(&[1.0, 2.0, 3.0, 4.0, 5.0]));
+    let shuffled: Vec<f64> = (0..LONG).map(|i| ((i * 7919 + 13) % LONG) as f64).collect();
+    let mut ends = [0.0, (LONG - 1) as f64]
+        .map(|end| shuffled.iter().position(|x| *x == end).unwrap_or_default() as i64);
+    ends.sort_unstable();
     let mut cases = vec![
         by_hand(
             "a spike among few",
@@ -84,6 +91,17 @@ pub(super) fn cases() -> Vec<Case> {
                     "all_scores",
                     vector([2.0, 1.0, 0.0, 1.0, 2.0].map(|d| d / 1.482_602_218_505_602).to_vec()),
                 ),
+                Tolerance::new(0.0, 1e-15),
+            ),
+        ),
+        by_hand(
+            "the ends of a long series in no order",
+            of(series(&shuffled)).with("threshold", Value::Float(1.3485)),
+            // The median of 0 to 4499 is 2249.5, that of the distances from it 1125.
+            Expect::Outputs(
+                Record::new()
+                    .with("indices", vector(ends.to_vec()))
+                    .with("scores", vector(vec![2249.5 / 1125.0 / 1.482_602_218_505_602; 2])),
                 Tolerance::new(0.0, 1e-15),
             ),
         ),

@@ -1,9 +1,9 @@
 //! Scores by medians on a device, for whole series: the middle of each, that of the distances from it, and what is left is
 //! one division a value. To the bit what the CPU gives.
 
+use super::select::{self, SELECT, Select};
 use super::{Detector, Inputs, LONGEST, cpu, global};
-use crate::device::{self, SERIES, covering, scan::SCAN, sum, taken_bytes};
-use crate::rolling::wavelet::{self, WAVELET, Wavelet};
+use crate::device::{self, SERIES, covering, sum, taken_bytes};
 use crate::series::{Extents, values_at};
 use offload_api::{Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
@@ -27,7 +27,7 @@ offload_core::kernels! {
 }
 
 /// What anomaly detection starts.
-pub(super) static KERNELS: &[&KernelText] = &[&SERIES, &SCORES, &WAVELET, &SCAN];
+pub(super) static KERNELS: &[&KernelText] = &[&SERIES, &SCORES, &SELECT];
 
 /// What it asks of a device.
 pub(super) fn need(data: &TensorSpec, e: Extents, detector: Detector) -> DeviceNeed {
@@ -48,7 +48,7 @@ pub(super) fn need(data: &TensorSpec, e: Extents, detector: Detector) -> DeviceN
     DeviceNeed::Bytes(sum(&[
         taken_bytes(data),
         16 * e.values(),
-        wavelet::bytes(e.values() as usize),
+        select::bytes(e.series, e.n),
         middles,
     ]))
 }
@@ -60,11 +60,10 @@ pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<T
     let (count, n, groups) = (x.len() as u64, e.n as u64, covering(x.len()));
     let (apart, scores) = (gpu.zeros::<f64>(x.len())?, gpu.zeros::<f64>(x.len())?);
     let (middles, deviations) = (gpu.zeros::<f64>(2 * e.series)?, gpu.zeros::<f64>(2 * e.series)?);
-    let ranks = Wavelet::new(gpu, &x)?;
-    ranks.middles(gpu, e.n, &middles)?;
+    let select = Select::new(gpu, e.series, e.n)?;
+    select.middles(gpu, &x, &middles)?;
     anomaly_apart(gpu, groups, count, n, &middles, &x, &apart)?;
-    ranks.build(gpu, &apart)?;
-    ranks.middles(gpu, e.n, &deviations)?;
+    select.middles(gpu, &apart, &deviations)?;
     anomaly_scores(gpu, groups, count, n, &middles, &deviations, &x, &scores)?;
     let (mut scores, deviations) = (gpu.download(&scores)?, gpu.download(&deviations)?);
     // More than half of the values of such a series are one: the CPU holds the others against their mean deviation.

@@ -6,6 +6,7 @@ mod global;
 mod gpu;
 mod isolation;
 mod local;
+mod select;
 
 use crate::series::{
     Extents, Need, numbers, one_or_many, output, places, planned, sometimes, unplanned, values_bytes,

@@ -5,7 +5,7 @@ mod cpu;
 mod fold;
 pub(crate) mod gpu;
 mod median;
-pub(crate) mod wavelet;
+mod wavelet;
 
 pub(crate) use cpu::{deviations, means};
 

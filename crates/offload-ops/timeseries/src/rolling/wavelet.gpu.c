@@ -94,15 +94,6 @@ DEVICE f64 wavelet_ranked(u32 words, GLOBAL const u32 *marks, GLOBAL const u32 *
   return AS_F64((key >> 63) != 0 ? key ^ (u64)1 << 63 : ~key);
 }
 
-// The two values in the middle of each series; of an odd number they are one.
-KERNEL wavelet_middles(u32 series, u32 n, u32 words, GLOBAL const u32 *RESTRICT marks, GLOBAL const u32 *RESTRICT totals,
-                       GLOBAL f64 *RESTRICT middles) {
-  FOR_EACH(i, (u64)series * 2u) {
-    const u32 from = (u32)(i / 2u) * n;
-    middles[i] = wavelet_ranked(words, marks, totals, from, from + n, i % 2u == 0u ? (n - 1u) / 2u : n / 2u);
-  }
-}
-
 KERNEL wavelet_medians(u32 count, u32 n, u32 width, u32 fewest, u32 words, GLOBAL const u32 *RESTRICT marks,
                        GLOBAL const u32 *RESTRICT totals, GLOBAL f64 *RESTRICT out) {
   FOR_EACH(i, count) {

@@ -14,7 +14,7 @@ const WORDS: usize = TILE / 32;
 
 offload_core::kernels! {
     /// Values parted by their bits.
-    pub(crate) static WAVELET = "series_wavelet" {
+    pub(super) static WAVELET = "series_wavelet" {
         text: include_str!("wavelet.gpu.c"),
         block: ITEMS,
         elements: [],
@@ -28,8 +28,6 @@ offload_core::kernels! {
     fn wavelet_part(
         count: u32, tiles: u32, shift: u32, keys: [u64], zeros: [u32], parted: [u64], marks: [u32], totals: [u32],
     );
-    /// The values in the middle of each series.
-    fn wavelet_middles(series: u32, n: u32, words: u32, marks: [u32], totals: [u32], middles: [f64]);
     /// The medians of windows.
     fn wavelet_medians(
         count: u32, n: u32, width: u32, fewest: u32, words: u32, marks: [u32], totals: [u32], out: [f64],
@@ -37,7 +35,7 @@ offload_core::kernels! {
 }
 
 /// Where the zeros of each level are.
-pub(crate) struct Wavelet {
+pub(super) struct Wavelet {
     count: usize,
     words: usize,
     keys: [Buffer<u64>; 2],
@@ -52,7 +50,7 @@ fn words(count: usize) -> usize {
 }
 
 /// Bytes that a matrix over so many values takes: two orders of the numbers, the tiles' zeros, and the marks.
-pub(crate) fn bytes(count: usize) -> u64 {
+pub(super) fn bytes(count: usize) -> u64 {
     let (n, tiles) = (count as u64, count.div_ceil(TILE) as u64);
     16 * n + 4 * (tiles + 1) + 8 * (LEVELS * words(count)) as u64 + 4 * LEVELS as u64
 }
@@ -62,7 +60,7 @@ impl Wavelet {
     ///
     /// # Errors
     /// When the device fails.
-    pub(crate) fn new(gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<Wavelet, Failure> {
+    pub(super) fn new(gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<Wavelet, Failure> {
         let (count, words) = (x.len(), words(x.len()));
         let made = Wavelet {
             count,
@@ -80,7 +78,7 @@ impl Wavelet {
     ///
     /// # Errors
     /// When the device fails.
-    pub(crate) fn build(&self, gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<(), Failure> {
+    pub(super) fn build(&self, gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<(), Failure> {
         let (n, tiles) = (self.count as u32, self.count.div_ceil(TILE));
         wavelet_begin(gpu, Groups::covering(self.count, ITEMS), n, x, &self.keys[0])?;
         let groups = Groups([tiles as u32, 1, 1]);
@@ -93,15 +91,6 @@ impl Wavelet {
             wavelet_part(gpu, groups, n, tiles as u32, shift, from, zeros, to, marks, totals)?;
         }
         Ok(())
-    }
-
-    /// The two values in the middle of each series of `n`.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub(crate) fn middles(&self, gpu: &mut Gpu<'_>, n: usize, to: &Buffer<f64>) -> Result<(), Failure> {
-        let (groups, words) = (Groups::covering(to.len(), ITEMS), self.words as u32);
-        wavelet_middles(gpu, groups, (to.len() / 2) as u32, n as u32, words, &self.marks, &self.totals, to)
     }
 
     /// The medians of the windows over series of `n` values.

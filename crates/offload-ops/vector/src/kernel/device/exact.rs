@@ -11,8 +11,9 @@ use offload_core::device::{Buffer, Gpu, Groups, KernelElement};
 
 /// Queries that one pass over the corpus serves.
 const TOGETHER: usize = 4;
-/// Groups in the direction of the rows, at most: each then has enough rows that starting it is nothing beside them.
-const MOST_GROUPS: usize = 8192;
+/// Groups in the direction of the rows on each unit of the device, so that each has many rows, one asked for while
+/// another is summed.
+const GROUPS_PER_UNIT: usize = 8;
 
 /// Vectors on the device.
 pub(super) struct Vectors<T> {
@@ -29,6 +30,10 @@ pub(super) struct Codes {
     pub(super) corpus: Buffer<u8>,
     pub(super) queries: Buffer<u8>,
     pub(super) filter: Buffer<u8>,
+}
+
+fn most_groups(gpu: &Gpu<'_>) -> usize {
+    (gpu.device().units as usize).max(1) * GROUPS_PER_UNIT
 }
 
 /// What can be evaluated.
@@ -53,7 +58,7 @@ impl<T: KernelElement> Costs for Vectors<T> {
         (chosen, from, count): (&Buffer<u32>, usize, usize),
         costs: &Buffer<u64>,
     ) -> Result<(), Failure> {
-        let rows = width.div_ceil((BLOCK / LANES) as usize).min(MOST_GROUPS) as u32;
+        let rows = width.div_ceil((BLOCK / LANES) as usize).min(most_groups(gpu)) as u32;
         let (start, groups) = if count == 1 {
             (costs_one::vector_costs::<T> as fn(_, _, _, _, _, _, _, _, _, _, _, _, _, _, _) -> _, 1)
         } else {
@@ -91,7 +96,7 @@ impl Costs for Codes {
         (chosen, from, count): (&Buffer<u32>, usize, usize),
         costs: &Buffer<u64>,
     ) -> Result<(), Failure> {
-        let rows = width.div_ceil(BLOCK as usize).min(MOST_GROUPS) as u32;
+        let rows = width.div_ceil(BLOCK as usize).min(most_groups(gpu)) as u32;
         codes::vector_codes(
             gpu,
             Groups([rows, count.div_ceil(TOGETHER) as u32, 1]),

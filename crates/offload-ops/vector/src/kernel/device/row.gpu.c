@@ -65,9 +65,10 @@ DEVICE u64 cost_key(f64 cost) {
 }
 
 // Four or sixteen consecutive components, wide. `whole` says that 16 bytes may be read at once.
+#define widen_f32(v, a) v[0] = (f64)(a).x; v[1] = (f64)(a).y; v[2] = (f64)(a).z; v[3] = (f64)(a).w;
 #define load_f32(v, x)                                                                                \
   const float4 a = *(GLOBAL const float4 *)(x);                                                       \
-  v[0] = (f64)a.x; v[1] = (f64)a.y; v[2] = (f64)a.z; v[3] = (f64)a.w;
+  widen_f32(v, a)
 #define load_f64(v, x)                                                                                \
   const double2 a = *(GLOBAL const double2 *)(x);                                                     \
   const double2 b = *(GLOBAL const double2 *)((x) + 2);                                               \
@@ -132,10 +133,38 @@ DEVICE f64 row_term(u32 metric, f64 s, f64 x, f64 y) {
   return add_product(s, x, y);
 }
 
+// What a row begins with, asked for while the row before it is still summed, so that memory always has something to do.
+#if QUERIES == 1 && LANES == 4 && defined(T_F32)
+  #define PIPELINED
+#endif
+typedef struct {
+#if defined(PIPELINED)
+  float4 chunk[AHEAD];
+#else
+  u32 none;
+#endif
+} Ahead;
+
+// Whether rows of d components are read that way.
+#define IS_PIPELINED(d) (whole && (d) >= AHEAD * 16u)
+
+DEVICE Ahead row_ahead(u32 d, u32 whole, u32 lane, GLOBAL const T *x) {
+  Ahead ahead;
+#if defined(PIPELINED)
+  #pragma unroll
+  for (u32 b = 0; b < AHEAD; b++) {
+    if (IS_PIPELINED(d)) ahead.chunk[b] = *(GLOBAL const float4 *)(x + b * 16u + lane * PER);
+  }
+#else
+  ahead.none = 0;
+#endif
+  return ahead;
+}
+
 // Sums of a row with QUERIES queries, and of its squares for the cosine. All items call it, with d = 0 where there is
-// no row.
-DEVICE void row_fold(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, GLOBAL const Q **q, f64 *sums,
-                     f64 *square) {
+// no row. `ahead` is what it begins with, and becomes what `after` does, a row of `d_after` components or 0.
+DEVICE void row_fold(u32 metric, u32 d, u32 d_after, u32 whole, u32 lane, GLOBAL const T *x, GLOBAL const T *after,
+                     Ahead *ahead, GLOBAL const Q **q, f64 *sums, f64 *square) {
   f64 part[QUERIES][PER];
   f64 own[PER];
   #pragma unroll
@@ -145,8 +174,41 @@ DEVICE void row_fold(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, 
     for (int a = 0; a < QUERIES; a++) part[a][j] = 0.0;
   }
   const u32 chunks = d / 16u;
+  u32 first = 0;
+#if defined(PIPELINED)
+  if (IS_PIPELINED(d)) {
+    GLOBAL const T *at = x + lane * PER;
+    GLOBAL const Q *y_at = q[0] + lane * PER;
+    const u32 rounds = chunks / AHEAD;
+    for (u32 r = 1; r <= rounds; r++) {
+      float4 now[AHEAD];
+      const u32 is_last = r == rounds;
+      at = is_last ? after + lane * PER : at + AHEAD * 16u;
+      #pragma unroll
+      for (u32 b = 0; b < AHEAD; b++) {
+        now[b] = ahead->chunk[b];
+        if (!is_last || IS_PIPELINED(d_after)) ahead->chunk[b] = *(GLOBAL const float4 *)(at + b * 16u);
+      }
+      #pragma unroll
+      for (u32 b = 0; b < AHEAD; b++) {
+        f64 v[PER], y[PER];
+        widen_f32(v, now[b])
+        load_query(y, y_at + b * 16u, whole);
+        #pragma unroll
+        for (int j = 0; j < PER; j++) {
+          if (metric == COSINE) own[j] = add_product(own[j], v[j], v[j]);
+          part[0][j] = row_term(metric, part[0][j], v[j], y[j]);
+        }
+      }
+      y_at += AHEAD * 16u;
+    }
+    first = rounds * AHEAD;
+  } else {
+    *ahead = row_ahead(d_after, whole, lane, after);
+  }
+#endif
   #pragma unroll UNROLL
-  for (u32 c = 0; c < chunks; c += AHEAD) {
+  for (u32 c = first; c < chunks; c += AHEAD) {
     f64 v[AHEAD][PER];
     #pragma unroll
     for (u32 b = 0; b < AHEAD; b++)
@@ -185,12 +247,19 @@ DEVICE void row_fold(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, 
 }
 
 // The same with the metric known to the compiler in each branch.
+DEVICE void row_sums_before(u32 metric, u32 d, u32 d_after, u32 whole, u32 lane, GLOBAL const T *x,
+                            GLOBAL const T *after, Ahead *ahead, GLOBAL const Q **q, f64 *sums, f64 *square) {
+  if (metric == COSINE) row_fold(COSINE, d, d_after, whole, lane, x, after, ahead, q, sums, square);
+  else if (metric == L2) row_fold(L2, d, d_after, whole, lane, x, after, ahead, q, sums, square);
+  else if (metric == DOT) row_fold(DOT, d, d_after, whole, lane, x, after, ahead, q, sums, square);
+  else row_fold(HAMMING, d, d_after, whole, lane, x, after, ahead, q, sums, square);
+}
+
+// Of a row that none follows.
 DEVICE void row_sums(u32 metric, u32 d, u32 whole, u32 lane, GLOBAL const T *x, GLOBAL const Q **q, f64 *sums,
                      f64 *square) {
-  if (metric == COSINE) row_fold(COSINE, d, whole, lane, x, q, sums, square);
-  else if (metric == L2) row_fold(L2, d, whole, lane, x, q, sums, square);
-  else if (metric == DOT) row_fold(DOT, d, whole, lane, x, q, sums, square);
-  else row_fold(HAMMING, d, whole, lane, x, q, sums, square);
+  Ahead ahead = row_ahead(d, whole, lane, x);
+  row_sums_before(metric, d, 0u, whole, lane, x, x, &ahead, q, sums, square);
 }
 
 #if defined(T_F64)

@@ -84,6 +84,26 @@ KERNEL vector_select_keys(u32 first, u32 width, u32 part, u32 keep, u32 is_named
   GLOBAL const u32 *from_rows = named + (is_named ? (u64)group_id_y() * width : (u64)0);
   const u32 from = group_id() * part < width ? group_id() * part : width;
   const u32 to = width - from < part ? width : from + part;
+#if defined(SKIMS)
+  if (count == 0 && limit == NONE && keep <= BLOCK) {
+    // Each item's least of the first keys: `keep` keys at least are no greater than the one of that rank among these,
+    // so that hardly any above it is listed only to be cut again.
+    u64 least = NONE;
+    #pragma unroll
+    for (u32 j = 0; j < EACH; j++) {
+      const u32 i = from + j * BLOCK + local_id();
+      const u64 key = i < to ? from_keys[i] : NONE;
+      if (key < least) least = key;
+    }
+    keys[local_id()] = least;
+    rows[local_id()] = 0;
+    group_barrier();
+    list_sort(keys, rows, BLOCK);
+    limit = keys[keep - 1u];
+    limit_row = ~0u;
+    group_barrier();
+  }
+#endif
   for (u32 at = from; at < to; at += BLOCK * EACH) {
 #if defined(SKIMS)
     u32 hits = 0;
