@@ -1,4 +1,4 @@
-//! `bench`: operations on the CPU, decoding, and the service over real sockets. Figures are medians with their
+//! `bench`: operations on the CPU, decoding, the service over real sockets, and what a worker process costs. Figures are medians with their
 //! spread; what they are held against (NumPy, a bare echo) is measured in the same run by whoever compares.
 
 mod datasets;
@@ -8,14 +8,16 @@ mod kernels;
 mod service;
 mod tensors;
 mod wire;
+mod worker;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use std::error::Error;
 use std::process::ExitCode;
 
-/// What is measured.
-const GROUPS: [&str; 5] = ["kernels", "decode", "service", "tensors", "datasets"];
+/// What is measured; the last one only when it is named, since it needs a device.
+const GROUPS: [&str; 6] = ["kernels", "decode", "service", "tensors", "datasets", WORKER];
+const WORKER: &str = "worker";
 
 /// Flags of `bench`
 #[derive(clap::Args)]
@@ -23,7 +25,8 @@ pub struct Bench {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
-    /// Only the groups named: kernels, decode, service, tensors, datasets; with --gpu, families or operations (vector.knn)
+    /// Only the groups named: kernels, decode, service, tensors, datasets, worker (what a process of its own costs a
+    /// device's jobs; only when named); with --gpu, families or operations (vector.knn)
     #[arg(long, value_delimiter = ',', value_name = "GROUPS")]
     only: Vec<String>,
     /// Also ask this Triton server, of scripts/triton_peer.py, for the dot product that the group service measures
@@ -98,6 +101,9 @@ impl Bench {
         }
         if wants("datasets") {
             figures.extend(datasets::measure()?);
+        }
+        if self.only.iter().any(|g| g == WORKER) {
+            figures.extend(worker::measure(&self.device.choice)?);
         }
         println!("{:<44} {:>12} {:>12} {:>12}  unit", "what", "median", "min", "max");
         for f in &figures {

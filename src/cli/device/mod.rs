@@ -20,10 +20,10 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(clap::Args, Clone)]
 pub struct Choice {
     /// Only this device (cuda:0, opencl:1); test:0 is host memory in the guise of one
-    #[arg(long, value_name = "SELECTOR", requires = "gpu")]
+    #[arg(long, value_name = "SELECTOR")]
     device: Option<String>,
     /// Take OpenCL devices that are CPUs as well
-    #[arg(long, requires = "gpu")]
+    #[arg(long)]
     allow_cpu_opencl: bool,
 }
 

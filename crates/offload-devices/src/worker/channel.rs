@@ -21,6 +21,9 @@ const MAX_FDS: usize = 4;
 const HEAD_BYTES: usize = 8;
 /// How long the other end may leave a full socket unread.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long whoever waits stays awake: many answers come sooner, and a core that has gone to sleep takes tens of
+/// microseconds to wake.
+const AWAKE: Duration = Duration::from_micros(50);
 /// What is read at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -120,6 +123,15 @@ impl Channel {
 
     /// Returns when there is something to read, or the other end is gone.
     fn await_bytes(&self, until: Option<Instant>) -> Result<(), ReceiveError> {
+        let start = Instant::now();
+        while start.elapsed() < AWAKE {
+            let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
+            if poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0) {
+                return Ok(());
+            }
+            // Others may have work for this core.
+            std::thread::yield_now();
+        }
         let Some(until) = until else { return Ok(()) };
         loop {
             let left = until.saturating_duration_since(Instant::now());

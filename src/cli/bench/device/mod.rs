@@ -47,7 +47,7 @@ pub struct Flags {
     #[arg(long)]
     pub gpu: bool,
     #[command(flatten)]
-    choice: Choice,
+    pub choice: Choice,
     /// Seconds for everything; what did not run by then is said
     #[arg(long, value_name = "SECONDS", default_value_t = 240, requires = "gpu")]
     budget_s: u64,

@@ -13,13 +13,13 @@ use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 /// do make room for others.
 const MOST_GROUPS: u32 = 4096;
 /// Steps between two looks: few at first, because most walks end soon, then up to so many.
-const FEWEST_STEPS: i64 = 4;
+const FEWEST_STEPS: i64 = 8;
 const STEPS: i64 = 16;
-/// Words of `flags`, as the text has them.
-const DONE: usize = 0;
-const TAKEN: usize = 1;
-/// The word of `sums` that is the last step's changes.
+/// Words of `sums`, as the text has them.
 const RESIDUAL: usize = 1;
+const DONE: usize = 2;
+const TAKEN: usize = 3;
+const SUMS: usize = 4;
 
 /// The kernel texts.
 pub(super) static TEXTS: &[&KernelText] = &[&RANK];
@@ -36,23 +36,23 @@ offload_core::kernels! {
     fn graph_rank_begin<T>(n: u64, everywhere: T, shares: [T], scores: [T], send: [T], lost: [T]);
     /// The sums of the groups, and whether it ends with this step.
     fn graph_rank_settle<T>(
-        slots: u32, step: u32, limit: T, changes: [T], lost: [T], sums: [T], flags: [u32],
+        slots: u32, step: u32, limit: T, changes: [T], lost: [T], sums: [T],
     );
     /// A step for all nodes but those with long rows.
     fn graph_rank_pull<T>(
         n: u64, damping: T, everywhere: T, personal: u32, weighted: u32, offsets: [u32], targets: [u32],
         weights: [T], shares: [T], jump: [T], sent: [T], send: [T], scores: [T], changes: [T], lost: [T],
-        sums: [T], flags: [u32],
+        sums: [T],
     );
     /// What arrives along the parts of long rows.
     fn graph_rank_long<T>(
         weighted: u32, offsets: [u32], targets: [u32], weights: [T], sent: [T], far: [u32], parts: [T],
-        flags: [u32],
+        sums: [T],
     );
     /// The step for the nodes with long rows.
     fn graph_rank_join<T>(
         slot: u32, damping: T, everywhere: T, personal: u32, offsets: [u32], far: [u32], parts: [T],
-        shares: [T], jump: [T], send: [T], scores: [T], changes: [T], lost: [T], sums: [T], flags: [u32],
+        shares: [T], jump: [T], send: [T], scores: [T], changes: [T], lost: [T], sums: [T],
     );
 }
 
@@ -93,7 +93,6 @@ struct Steps {
     changes: Buffer<f64>,
     lost: Buffer<f64>,
     sums: Buffer<f64>,
-    flags: Buffer<u32>,
     groups: Groups,
 }
 
@@ -116,8 +115,7 @@ impl Steps {
             parts: gpu.zeros(device::long_rows(rows.arcs as u64).1 as usize + 1)?,
             changes: gpu.zeros(groups as usize + 1)?,
             lost: gpu.zeros(groups as usize + 1)?,
-            sums: gpu.zeros(2)?,
-            flags: gpu.zeros(2)?,
+            sums: gpu.zeros(SUMS)?,
             groups: Groups([groups, 1, 1]),
             rows,
         })
@@ -146,10 +144,9 @@ impl Steps {
                 self.step(gpu, walk, &self.sent[sent], &self.sent[send])?;
                 self.settle(gpu, walk, started as u32)?;
             }
-            let flags = gpu.download(&self.flags)?;
-            if flags[DONE] != 0 || started >= walk.steps {
-                let sums = gpu.download(&self.sums)?;
-                return Ok((i64::from(flags[TAKEN]), sums[RESIDUAL]));
+            let sums = gpu.download(&self.sums)?;
+            if sums[DONE] != 0.0 || started >= walk.steps {
+                return Ok((sums[TAKEN] as i64, sums[RESIDUAL]));
             }
             gpu.context().block(started as usize, walk.steps as usize)?;
             batch = (2 * batch).min(STEPS);
@@ -185,7 +182,6 @@ impl Steps {
             &self.changes,
             &self.lost,
             &self.sums,
-            &self.flags,
         )?;
         if self.far.len() > device::NO_LONG_ROWS {
             let all = device::groups(gpu, self.rows.arcs);
@@ -199,7 +195,7 @@ impl Steps {
                 sent,
                 &self.far,
                 &self.parts,
-                &self.flags,
+                &self.sums,
             )?;
             graph_rank_join(
                 gpu,
@@ -218,8 +214,7 @@ impl Steps {
                 &self.changes,
                 &self.lost,
                 &self.sums,
-                &self.flags,
-            )?;
+                )?;
         }
         Ok(())
     }
@@ -235,7 +230,6 @@ impl Steps {
             &self.changes,
             &self.lost,
             &self.sums,
-            &self.flags,
         )
     }
 }

@@ -3,11 +3,11 @@
 // item's, one of at most LONG a sub-group's, and longer ones are cut into parts of LONG arcs that go round the groups.
 // After the step that ends it, all do nothing, so that the host may start some steps before it looks.
 
-// Words of `sums`, and of `flags`.
+// Words of `sums`.
 #define DANGLING 0u     // what nodes without edges have
 #define RESIDUAL 1u
-#define DONE 0u
-#define TAKEN 1u
+#define DONE 2u         // not 0 once the walk has ended
+#define TAKEN 3u        // steps
 
 DEVICE T rank_arriving(GLOBAL const u32 *targets, GLOBAL const T *weights, GLOBAL const T *sent, u32 weighted, u32 from,
                        u32 to, u32 by) {
@@ -54,9 +54,9 @@ KERNEL graph_rank_begin(u64 n, T everywhere, GLOBAL const T *RESTRICT shares, GL
 
 // One group: what the groups found, and whether step number `step` was the last; 0 is before the first.
 KERNEL graph_rank_settle(u32 slots, u32 step, T limit, GLOBAL const T *RESTRICT changes, GLOBAL const T *RESTRICT lost,
-                         GLOBAL T *RESTRICT sums, GLOBAL u32 *RESTRICT flags) {
+                         GLOBAL T *RESTRICT sums) {
   SHARED T scratch[BLOCK];
-  if (flags[DONE]) return;
+  if (sums[DONE] != (T)0) return;
   T change = (T)0, dangling = (T)0;
   for (u32 i = local_id(); i < slots; i += BLOCK) {
     change += changes[i];
@@ -68,8 +68,8 @@ KERNEL graph_rank_settle(u32 slots, u32 step, T limit, GLOBAL const T *RESTRICT 
     sums[DANGLING] = dangling;
     if (step > 0u) {
       sums[RESIDUAL] = change;
-      flags[TAKEN] = step;
-      flags[DONE] = change < limit;
+      sums[TAKEN] = (T)step;
+      sums[DONE] = change < limit ? (T)1 : (T)0;
     }
   }
 }
@@ -79,12 +79,12 @@ KERNEL graph_rank_pull(u64 n, T damping, T everywhere, u32 personal, u32 weighte
                        GLOBAL const u32 *RESTRICT targets, GLOBAL const T *RESTRICT weights,
                        GLOBAL const T *RESTRICT shares, GLOBAL const T *RESTRICT jump, GLOBAL const T *RESTRICT sent,
                        GLOBAL T *RESTRICT send, GLOBAL T *RESTRICT scores, GLOBAL T *RESTRICT changes,
-                       GLOBAL T *RESTRICT lost, GLOBAL const T *RESTRICT sums, GLOBAL const u32 *RESTRICT flags) {
+                       GLOBAL T *RESTRICT lost, GLOBAL const T *RESTRICT sums) {
   SHARED T scratch[BLOCK];
   SHARED T arrived[BLOCK];
   SHARED u32 rows[BLOCK];
   SHARED u32 listed[1];
-  if (flags[DONE]) return;
+  if (sums[DONE] != (T)0) return;
   const u32 t = local_id();
   const T falls = damping * sums[DANGLING] + (T)1 - damping;
   T change = (T)0, dangling = (T)0;
@@ -121,9 +121,9 @@ KERNEL graph_rank_pull(u64 n, T damping, T everywhere, u32 personal, u32 weighte
 // the number of its first part, then none with the number of all parts.
 KERNEL graph_rank_long(u32 weighted, GLOBAL const u32 *RESTRICT offsets, GLOBAL const u32 *RESTRICT targets,
                        GLOBAL const T *RESTRICT weights, GLOBAL const T *RESTRICT sent, GLOBAL const u32 *RESTRICT far,
-                       GLOBAL T *RESTRICT parts, GLOBAL const u32 *RESTRICT flags) {
+                       GLOBAL T *RESTRICT parts, GLOBAL const T *RESTRICT sums) {
   SHARED T scratch[BLOCK];
-  if (flags[DONE]) return;
+  if (sums[DONE] != (T)0) return;
   const u32 count = far[2u + 2u * far[0]];
   u32 r = 0u;
   for (u32 p = group_id(); p < count; p += group_count()) {
@@ -140,10 +140,9 @@ KERNEL graph_rank_long(u32 weighted, GLOBAL const u32 *RESTRICT offsets, GLOBAL 
 KERNEL graph_rank_join(u32 slot, T damping, T everywhere, u32 personal, GLOBAL const u32 *RESTRICT offsets,
                        GLOBAL const u32 *RESTRICT far, GLOBAL const T *RESTRICT parts, GLOBAL const T *RESTRICT shares,
                        GLOBAL const T *RESTRICT jump, GLOBAL T *RESTRICT send, GLOBAL T *RESTRICT scores,
-                       GLOBAL T *RESTRICT changes, GLOBAL T *RESTRICT lost, GLOBAL const T *RESTRICT sums,
-                       GLOBAL const u32 *RESTRICT flags) {
+                       GLOBAL T *RESTRICT changes, GLOBAL T *RESTRICT lost, GLOBAL const T *RESTRICT sums) {
   SHARED T scratch[BLOCK];
-  if (flags[DONE]) return;
+  if (sums[DONE] != (T)0) return;
   const T falls = damping * sums[DANGLING] + (T)1 - damping;
   T change = (T)0, dangling = (T)0;
   for (u32 r = local_id(); r < far[0]; r += BLOCK) {

@@ -132,7 +132,9 @@ pub(super) fn search(
     let mut all = Vec::with_capacity(queries.len());
     for from in (0..queries.len()).step_by(size.exact_group) {
         let count = size.exact_group.min(queries.len() - from);
-        lists.clear(gpu)?;
+        if from > 0 {
+            lists.clear(gpu)?;
+        }
         for first in (0..size.rows).step_by(size.exact_tile) {
             let width = size.exact_tile.min(size.rows - first);
             of.start(gpu, size, (first, width), (&chosen, from, count), scores)?;
