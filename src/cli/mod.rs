@@ -158,7 +158,7 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Serve(flags) => serve(&cli.common, &flags),
         Command::Demo => Ok(crate::demo::run()),
         Command::Check(check) => check.run(&cli.common.config()?),
-        Command::Bench(bench) => bench.run(),
+        Command::Bench(bench) => bench.run(&cli.common.config()?),
         Command::Echo { listen, answer_bytes } => {
             let mut layers = cli.common.layers()?;
             listen.lay_over(&mut layers)?;

@@ -15,6 +15,7 @@ mod test;
 mod tidy;
 mod tree;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -28,6 +29,8 @@ cargo xtask <command>
   new-op FAMILY.NAME     write the folder of a new operation and its line in the family's list
   gpu-proof [--changed]  every kernel without a GPU: run, raced, compiled for NVIDIA's and AMD's cards; prints a table. Of what
                          has not changed since it was recorded, --changed proves a small part
+  ptx [FILE]             every kernel compiled to PTX, for machines with NVIDIA's driver and no NVRTC; in a pack that lies
+                         beside the binary, FILE or target/dist/heliosdb-gpu-offload.kernels
   bench [--rounds N] [--threads N] [--dist]
                          the service beside NumPy, SciPy, faiss and PyArrow, in turns
   bench --keep OUT       keep what scripts/gpu_run.sh wrote into OUT, in benches/results/, and render it
@@ -59,6 +62,8 @@ fn run(words: &[&str]) -> Result<(), String> {
         ["bench", "--render"] => gpu_results::render(&root),
         ["gpu-proof"] => proof::run(&root, proof::Trust::Nothing),
         ["gpu-proof", "--changed"] => proof::run(&root, proof::Trust::MostOfIt),
+        ["ptx"] => proof::make_pack(&root, &tree::target(&root).join("dist").join(proof::PACK)),
+        ["ptx", file] => proof::make_pack(&root, Path::new(file)),
         ["bench", options @ ..] => bench::run(&root, options),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");

@@ -15,6 +15,10 @@ use std::sync::Arc;
 pub struct Options {
     /// Where compiled kernels are kept; nowhere when absent.
     pub kernel_cache: Option<PathBuf>,
+    /// What makes machine code for NVIDIA's cards.
+    pub compiler: CudaCompiler,
+    /// Where a pack of kernels for them may be, see [`Pack`](crate::kernels::Pack); the first that is there is meant.
+    pub kernel_packs: Vec<PathBuf>,
     /// Bytes of memory that jobs may take of each device; all that is free, less headroom, when absent.
     pub memory_bytes: Option<u64>,
     /// Whether OpenCL devices that are CPUs count.
@@ -29,12 +33,27 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             kernel_cache: None,
+            compiler: CudaCompiler::default(),
+            kernel_packs: Vec::new(),
             memory_bytes: None,
             allow_cpu_opencl: false,
             test_memory_bytes: 256 << 20,
             test_faults: String::new(),
         }
     }
+}
+
+/// What makes machine code for NVIDIA's cards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CudaCompiler {
+    /// NVRTC where it is installed, else the pack of kernels.
+    #[default]
+    Auto,
+    /// NVRTC, and nothing without it.
+    Nvrtc,
+    /// The pack of kernels, though NVRTC may be there.
+    Pack,
 }
 
 /// A driver's devices in its own order, or why it has none.

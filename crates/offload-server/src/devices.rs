@@ -6,9 +6,10 @@ use crate::service::StartError;
 use offload_core::Registry;
 use offload_core::device::{Backend, Descriptor};
 use offload_devices::discover::{Absent, Found, FoundDevice, Options};
+use offload_devices::kernels::pack::FILE_NAME;
 use offload_devices::worker::{self, IsolatingHost, Launch, Probe, ServeOptions, WorkerSettings};
 use offload_pipeline::engine::Pipeline;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -24,11 +25,26 @@ pub fn options(config: &Config) -> Options {
     };
     Options {
         kernel_cache: Some(cache),
+        compiler: d.compiler,
+        kernel_packs: kernel_packs(config),
         memory_bytes: (d.memory_bytes > 0).then_some(d.memory_bytes),
         allow_cpu_opencl: d.allow_cpu_opencl,
         test_memory_bytes: d.test_device_memory_bytes,
         test_faults: d.test_device_faults.clone(),
     }
+}
+
+/// Where a pack of kernels is looked for, in this order: where the settings say, else beside this program and in the data
+/// directory.
+fn kernel_packs(config: &Config) -> Vec<PathBuf> {
+    if !config.devices.kernel_pack.is_empty() {
+        return vec![config.devices.kernel_pack.clone().into()];
+    }
+    let program = std::env::current_exe().ok();
+    let beside = program.as_deref().and_then(Path::parent);
+    let folders = beside.into_iter().chain([Path::new(&config.store.data_dir)]);
+    // Workers are told them as text.
+    folders.map(|f| f.join(FILE_NAME)).filter(|f| f.to_str().is_some()).collect()
 }
 
 /// The worker process of a device: serves it until the service is gone.

@@ -11,6 +11,7 @@ mod wire;
 mod worker;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use offload_server::config::Config;
 use serde_json::{Value as Json, json};
 use std::error::Error;
 use std::process::ExitCode;
@@ -72,9 +73,9 @@ pub fn progress(what: &'static str, steps: usize) -> ProgressBar {
 
 impl Bench {
     /// Runs the benchmarks.
-    pub fn run(self) -> Result<ExitCode, Box<dyn Error>> {
+    pub fn run(self, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
         if self.device.gpu {
-            return device::run(&self.device, &self.only, self.json.as_deref());
+            return device::run(&self.device, &self.only, self.json.as_deref(), config);
         }
         for group in &self.only {
             if !GROUPS.contains(&group.as_str()) {

@@ -74,6 +74,9 @@ pub(super) fn run(
         Ok(session) => session,
         Err(e) => return ended(document, &format!("it cannot be opened: {e}"), failed),
     };
+    let software = &session.descriptor().software;
+    println!("  {}", software.join(", "));
+    document.set("software", json!(software))?;
     println!("opened, and kernels compiled, in {:.1} s", opened.elapsed().as_secs_f64());
     println!(
         "{:<28} {:>6} {:>6} {:>11} {:>8} {:>7} {:>9}",

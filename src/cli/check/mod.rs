@@ -37,7 +37,7 @@ impl Check {
         let cores = std::thread::available_parallelism()?;
         println!("cpu: {cores} cores");
         println!("data directory: {}", config.store.data_dir);
-        let options = self.choice.options();
+        let options = self.choice.options(config);
         let found = self.choice.find(&options)?;
         print(&found);
         if !self.gpu {

@@ -10,6 +10,7 @@ pub use watch::Watch;
 use offload_core::device::Backend;
 use offload_devices::discover::{Absent, Found, FoundDevice, Options, open};
 use offload_devices::worker::{Launch, Probe};
+use offload_server::config::Config;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -28,11 +29,18 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// How devices are opened.
-    pub fn options(&self) -> Options {
+    /// How devices are opened: of the settings, what makes machine code counts.
+    pub fn options(&self, config: &Config) -> Options {
+        let of_service = offload_server::devices::options(config);
         // Whoever names a device means it, whatever it is.
         let allow_cpu_opencl = self.allow_cpu_opencl || self.device.is_some();
-        Options { allow_cpu_opencl, test_memory_bytes: 2 << 30, ..Options::default() }
+        Options {
+            compiler: of_service.compiler,
+            kernel_packs: of_service.kernel_packs,
+            allow_cpu_opencl,
+            test_memory_bytes: 2 << 30,
+            ..Options::default()
+        }
     }
 
     /// What the machine has, narrowed to what was asked for.

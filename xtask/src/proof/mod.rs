@@ -10,6 +10,7 @@ mod amd;
 mod cases;
 mod cell;
 mod nvidia;
+mod pack;
 mod record;
 mod runner;
 pub(crate) mod tools;
@@ -17,12 +18,13 @@ pub(crate) mod tools;
 use crate::step::{cargo_with, output, shown};
 use crate::{env, tree};
 use cell::{Cell, Table};
+pub(crate) use pack::{FILE as PACK, make as make_pack};
 use record::Record;
 pub(crate) use record::Trust;
 use runner::Runner;
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A kernel, a column, and what was found.
@@ -43,9 +45,7 @@ pub(crate) fn run(root: &Path, trust: Trust) -> Result<(), String> {
     tools::pocl()?;
     env::peers(root)?;
 
-    // With the workspace's features, so that nothing is compiled twice.
-    shown(cargo_with("build --release --workspace --example proof").current_dir(root))?;
-    let program = tree::target(root).join("release/examples/proof");
+    let program = program(root)?;
     let variants = variants(&output(Command::new(&program).arg("texts"))?)?;
     println!("{} kernels, with their element types", variants.len());
 
@@ -81,6 +81,13 @@ pub(crate) fn run(root: &Path, trust: Trust) -> Result<(), String> {
     println!("{proven} results were proven now, {believed} are as recorded");
     let faults = table.faults();
     if faults.is_empty() { Ok(()) } else { Err(format!("{} faults:\n{}", faults.len(), faults.join("\n"))) }
+}
+
+/// The example `proof`, built.
+fn program(root: &Path) -> Result<PathBuf, String> {
+    // With the workspace's features, so that nothing is compiled twice.
+    shown(cargo_with("build --release --workspace --example proof").current_dir(root))?;
+    Ok(tree::target(root).join("release/examples/proof"))
 }
 
 fn variants(texts: &str) -> Result<Vec<Variant>, String> {

@@ -74,7 +74,14 @@ fn options(target: &str) -> Vec<String> {
     options
 }
 
-fn compile(root: &Path, major: &str, jobs: &Value) -> Result<Vec<Value>, String> {
+/// The compiler whose PTX the oldest cards and drivers take: its major version and its package.
+pub(super) fn oldest() -> (&'static str, &'static str) {
+    let ptx = |row: &&(&str, &str, &[&str])| row.2.iter().any(|target| target.starts_with("compute_"));
+    COMPILERS.iter().find(ptx).map_or(("", ""), |(major, package, _)| (*major, *package))
+}
+
+/// Compiles jobs as `nvrtc.py` takes them.
+pub(super) fn compile(root: &Path, major: &str, jobs: &Value) -> Result<Vec<Value>, String> {
     let mut python = Command::new(env::python(root));
     python.arg(root.join("xtask/src/proof/nvrtc.py")).arg(major);
     let mut child = python

@@ -1,6 +1,7 @@
 """Compiles kernel texts by an NVRTC from PyPI: `nvrtc.py MAJOR < jobs > results`, both JSON.
 
-A job is {id, text, options}; its result {id, code, log, bytes}: NVRTC's code, its log, and the size of what came out.
+A job is {id, text, options}; its result {id, code, log, bytes}: NVRTC's code, its log, and the size of what came out. Where
+the job has "keep" and is for PTX, that is in the result as "ptx".
 """
 
 import ctypes
@@ -35,12 +36,17 @@ def compiled(nvrtc, job):
     log = ctypes.create_string_buffer(size.value)
     nvrtc.nvrtcGetProgramLog(program, log)
     size.value = 0
+    result = {"id": job["id"], "code": code, "log": log.value.decode(errors="replace")}
     if code == 0:
         # Options name a real architecture (sm_90: machine code) or a virtual one (compute_70: PTX).
         real = any("=sm_" in o for o in job["options"])
         (nvrtc.nvrtcGetCUBINSize if real else nvrtc.nvrtcGetPTXSize)(program, ctypes.byref(size))
+        if job.get("keep") and not real:
+            ptx = ctypes.create_string_buffer(size.value)
+            if nvrtc.nvrtcGetPTX(program, ptx) == 0:
+                result["ptx"] = ptx.value.decode()
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return {"id": job["id"], "code": code, "log": log.value.decode(errors="replace"), "bytes": size.value}
+    return result | {"bytes": size.value}
 
 
 if __name__ == "__main__":

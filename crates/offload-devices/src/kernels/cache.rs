@@ -32,6 +32,11 @@ impl Key {
         }
         Key(hasher.finalize())
     }
+
+    /// Its digits.
+    pub(super) fn hex(&self) -> String {
+        self.0.to_hex().to_string()
+    }
 }
 
 impl KernelCache {
@@ -41,7 +46,7 @@ impl KernelCache {
     }
 
     fn path(&self, key: &Key) -> Option<PathBuf> {
-        self.folder.as_ref().map(|f| f.join(format!("{}.kernel", key.0.to_hex())))
+        self.folder.as_ref().map(|f| f.join(format!("{}.kernel", key.hex())))
     }
 
     /// What is kept under this key.

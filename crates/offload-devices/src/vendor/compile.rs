@@ -1,7 +1,7 @@
 //! From a kernel text to machine code for the device at hand: NVRTC or hipRTC, with a cache on disk.
 
 use super::search::{Library, functions};
-use crate::kernels::{KernelCache, Key, assemble};
+use crate::kernels::{CUDA_OPTIONS, KernelCache, Key, assemble};
 use offload_core::device::{Backend, DeviceError, KernelSource};
 use std::ffi::{CStr, CString, c_char, c_int};
 
@@ -127,12 +127,11 @@ impl Compiler {
             Backend::Rocm => format!("--offload-arch={}", self.architecture),
             _ => format!("--gpu-architecture={}", self.architecture),
         };
-        // Where a product and a sum are meant as one, the text says `fma`; contraction would make bits differ.
-        let contraction = match self.backend {
-            Backend::Rocm => "-ffp-contract=off",
-            _ => "--fmad=false",
+        let more: &[&str] = match self.backend {
+            Backend::Rocm => &["-ffp-contract=off", "--std=c++17"],
+            _ => CUDA_OPTIONS,
         };
-        vec![target, contraction.into(), "--std=c++17".into()]
+        std::iter::once(target).chain(more.iter().map(ToString::to_string)).collect()
     }
 
     /// Machine code, from the cache where it is there.

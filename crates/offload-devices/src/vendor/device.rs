@@ -1,7 +1,7 @@
 //! A card as a [`Device`]: its context, its memory, its compiler, its libraries.
 
 use super::blas::BlasLibrary;
-use super::compile::Compiler;
+use super::code::{Code, Kernels};
 use super::driver::{Context, Driver, Opaque};
 use super::health::Monitor;
 use super::lane::Lane;
@@ -10,7 +10,7 @@ use super::solver::SolverLibrary;
 use offload_core::device::{
     Descriptor, Device, DeviceError, DeviceLane, Health, KernelSource, LanePriority, ModuleId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,8 +24,8 @@ pub(super) struct Shared {
     pub(super) driver: Driver,
     pub(super) context: Context,
     pub(super) memory: Mutex<Memory>,
-    /// The run-time compiler, or why there is none.
-    pub(super) compiler: Result<Compiler, String>,
+    /// Where machine code comes from, or why there is none.
+    pub(super) kernels: Result<Kernels, String>,
     pub(super) blas: Option<BlasLibrary>,
     pub(super) solver: Option<SolverLibrary>,
     modules: Mutex<Modules>,
@@ -35,6 +35,8 @@ pub(super) struct Shared {
 struct Modules {
     ids: HashMap<KernelSource, ModuleId>,
     handles: Vec<usize>,
+    /// Those that cannot be had.
+    refused: HashSet<KernelSource>,
 }
 
 impl Shared {
@@ -42,7 +44,7 @@ impl Shared {
         driver: Driver,
         context: Context,
         capacity_bytes: u64,
-        compiler: Result<Compiler, String>,
+        kernels: Result<Kernels, String>,
         blas: Option<BlasLibrary>,
         solver: Option<SolverLibrary>,
     ) -> Shared {
@@ -50,7 +52,7 @@ impl Shared {
             driver,
             context,
             memory: Mutex::new(Memory::new(capacity_bytes)),
-            compiler,
+            kernels,
             blas,
             solver,
             modules: Mutex::default(),
@@ -68,19 +70,32 @@ impl Shared {
         if let Some(id) = modules.ids.get(source) {
             return Ok(*id);
         }
-        let compiler = self
-            .compiler
-            .as_ref()
-            .map_err(|why| DeviceError::Unsupported(format!("no run-time compiler: {why}")))?;
-        let code = compiler.compile(source)?;
-        let mut module: Opaque = std::ptr::null_mut();
-        // SAFETY: `code` is a whole image, alive during the call; the driver copies what it needs.
-        let loaded = unsafe { (self.driver.calls.module_load)(&raw mut module, code.as_ptr().cast()) };
-        self.driver.check("load a module", loaded)?;
+        let module = self.load(source).inspect_err(|e| {
+            // Jobs that want it fail one after the other; the log has the reason once.
+            if modules.refused.insert(*source) {
+                tracing::warn!(kernel = source.name(), error = %e, "a kernel is not to be had");
+            }
+        })?;
         let id = ModuleId(modules.handles.len() as u64);
         modules.handles.push(module as usize);
         modules.ids.insert(*source, id);
         Ok(id)
+    }
+
+    fn load(&self, source: &KernelSource) -> Result<Opaque, DeviceError> {
+        let kernels = self
+            .kernels
+            .as_ref()
+            .map_err(|why| DeviceError::Unsupported(format!("nothing makes machine code: {why}")))?;
+        let code = match kernels.code(source)? {
+            Code::Machine(code) => code,
+            Code::Ptx(text) => return self.driver.load_ptx(&source.name(), &text),
+        };
+        let mut module: Opaque = std::ptr::null_mut();
+        // SAFETY: `code` is a whole image, alive during the call; the driver copies what it needs.
+        let loaded = unsafe { (self.driver.calls.module_load)(&raw mut module, code.as_ptr().cast()) };
+        self.driver.check("load a module", loaded)?;
+        Ok(module)
     }
 
     /// The entry of a loaded module.

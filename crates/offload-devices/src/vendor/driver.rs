@@ -51,6 +51,7 @@ functions! {
         device_attribute: fn(*mut c_int, c_int, c_int) -> c_int;
         context_retain: fn(*mut Opaque, c_int) -> c_int;
         context_current: fn(Opaque) -> c_int;
+        module_load_with: fn(*mut Opaque, *const c_void, c_uint, *mut c_int, *mut *mut c_void) -> c_int;
         error_name: fn(c_int, *mut *const c_char) -> c_int;
     }
 }
@@ -133,6 +134,7 @@ impl Driver {
                 "device_attribute" => "cuDeviceGetAttribute",
                 "context_retain" => "cuDevicePrimaryCtxRetain",
                 "context_current" => "cuCtxSetCurrent",
+                "module_load_with" => "cuModuleLoadDataEx",
                 "error_name" => "cuGetErrorName",
                 other => other,
             }
@@ -294,6 +296,43 @@ impl Driver {
         self.check("enter the context", code)?;
         CURRENT.set(Some(context));
         Ok(())
+    }
+
+    /// Loads a module from PTX, which the driver translates for the card of the current context and keeps in a cache
+    /// of its own; CUDA only.
+    ///
+    /// # Errors
+    /// [`DeviceError::Compile`] with the translator's log; [`DeviceError::Unsupported`] where the driver has no
+    /// translator, or one that is too old.
+    pub(super) fn load_ptx(&self, name: &str, text: &CStr) -> Result<Opaque, DeviceError> {
+        const ERROR_LOG_BUFFER: c_int = 5;
+        const ERROR_LOG_BUFFER_SIZE_BYTES: c_int = 6;
+        const LOG_BYTES: usize = 8192;
+        let Own::Cuda(own) = self.own else {
+            return Err(DeviceError::Unsupported("PTX is for NVIDIA's cards".into()));
+        };
+        let mut module: Opaque = std::ptr::null_mut();
+        // A byte more than is told, so that a zero is at its end.
+        let mut log = vec![0u8; LOG_BYTES + 1];
+        let mut options = [ERROR_LOG_BUFFER, ERROR_LOG_BUFFER_SIZE_BYTES];
+        let mut values: [Opaque; 2] = [log.as_mut_ptr().cast(), std::ptr::without_provenance_mut(LOG_BYTES)];
+        // SAFETY: the text ends with a zero and is alive during the call; the driver writes at most as many bytes of its
+        // log as it is told. A number is passed in the place of a pointer, as the driver's documentation has it.
+        let code = unsafe {
+            let (options, values) = (options.as_mut_ptr(), values.as_mut_ptr());
+            (own.module_load_with)(&raw mut module, text.as_ptr().cast(), 2, options, values)
+        };
+        let said = || {
+            let log = CStr::from_bytes_until_nul(&log).map(CStr::to_string_lossy).unwrap_or_default();
+            format!("{name}: the driver says {} ({code}) of the PTX: {}", self.error_name(code), log.trim())
+        };
+        match code {
+            // No image, none for this card, no PTX.
+            200 | 209 | 218 => Err(DeviceError::Compile(said())),
+            // The translator is not installed, is older than the PTX, or is switched off.
+            221..=223 => Err(DeviceError::Unsupported(said())),
+            _ => self.check("load PTX", code).map(|()| module),
+        }
     }
 
     /// Free and total bytes of the current context's device.

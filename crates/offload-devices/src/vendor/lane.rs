@@ -297,7 +297,7 @@ impl DeviceLane for Lane {
     fn blas(&mut self) -> Option<&mut dyn Blas> {
         self.open_blas();
         // Without a library, or with one that does not open, the portable kernels serve.
-        (self.blas.is_some() || self.shared.compiler.is_ok()).then_some(self as &mut dyn Blas)
+        (self.blas.is_some() || self.shared.kernels.is_ok()).then_some(self as &mut dyn Blas)
     }
 
     fn solver(&mut self) -> Option<&mut dyn Solver> {

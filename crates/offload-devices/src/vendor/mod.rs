@@ -5,6 +5,7 @@
 //! missing is an error with its reason.
 
 mod blas;
+mod code;
 mod compile;
 mod cuda;
 mod device;

@@ -1,6 +1,7 @@
 //! AMD cards. Not yet run on one: the calls are CUDA's under HIP's names, the facts come from the kernel's own tables.
 
 use super::blas::BlasLibrary;
+use super::code::Kernels;
 use super::compile::Compiler;
 use super::device::{Card, HEADROOM_BYTES, Shared, WORKSPACE_SHARE};
 use super::driver::Driver;
@@ -50,7 +51,7 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     let mut descriptor = describe(&driver, ordinal)?;
     let context = driver.context(driver.device(ordinal)?)?;
     let cache = KernelCache::new(options.kernel_cache.clone());
-    let compiler = Compiler::hiprtc(&descriptor.architecture, cache);
+    let kernels = Compiler::hiprtc(&descriptor.architecture, cache).map(Kernels::Compiler);
     let blas = BlasLibrary::rocblas();
     let mut note = |result: Result<&str, &String>, what: &str| {
         descriptor.software.push(match result {
@@ -58,12 +59,12 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
             Err(reason) => format!("no {what}: {reason}"),
         });
     };
-    note(compiler.as_ref().map(|c| c.software.as_str()), "hipRTC");
+    note(kernels.as_ref().map(Kernels::software), "hipRTC");
     note(blas.as_ref().map(BlasLibrary::software), "rocBLAS");
     let (free, _) = driver.memory_info()?;
     let capacity = options.memory_bytes.unwrap_or(u64::MAX).min(free.saturating_sub(HEADROOM_BYTES));
     descriptor.memory_bytes = capacity - capacity / WORKSPACE_SHARE;
-    let shared = Shared::new(driver, context, capacity, compiler, blas.ok(), None);
+    let shared = Shared::new(driver, context, capacity, kernels, blas.ok(), None);
     Ok(Arc::new(Card { descriptor, shared: Arc::new(shared), monitor: None }))
 }
 

@@ -82,7 +82,8 @@ impl WorkerHost {
             let why = format!("{} is now {}, it was {}", self.selector, found.name, self.descriptor.name);
             return Err(DeviceError::Unsupported(why));
         }
-        tracing::info!(device = self.selector, pid = process.pid(), name = found.name, "the worker serves");
+        let (pid, software) = (process.pid(), found.software.join(", "));
+        tracing::info!(device = self.selector, pid, name = found.name, software, "the worker serves");
         Ok(Arc::clone(current.insert(process)))
     }
 }

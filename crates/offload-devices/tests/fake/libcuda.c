@@ -1,6 +1,7 @@
 // A driver of host memory with the names of NVIDIA's: what is above it can be tried on a machine without a card. Kernels
-// load and start and do nothing.
+// load and start and do nothing, but for the transpose of PTX.
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,7 +47,45 @@ R cuEventRecord(void *e, void *s) {
 }
 R cuEventElapsedTime(float *ms, void *a, void *b) { *ms = ((Event *)b)->at - ((Event *)a)->at; return 0; }
 R cuEventDestroy_v2(void *e) { free(e); return 0; }
-R cuModuleLoadData(void **m, const void *i) { *m = (void *)2; return 0; }
-R cuModuleGetFunction(void **f, void *m, const char *n) { *f = (void *)3; return 0; }
-R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) { return 0; }
+// Machine code is any; all of its entries are there.
+#define CODE ((void *)2)
+#define IDLE ((void *)3)
+#define TRANSPOSE ((void *)4)
+R cuModuleLoadData(void **m, const void *i) { *m = CODE; return 0; }
+// PTX has to look like it, and to end with a zero; it is kept for its entries, and in the file FAKE_CUDA_PTX.
+R cuModuleLoadDataEx(void **m, const void *i, unsigned n, int *options, void **values) {
+  const char *wrong = strstr(i, ".version ") && strstr(i, ".target sm_70") ? getenv("FAKE_CUDA_JIT") : "no PTX for sm_70";
+  for (unsigned k = 0; wrong && k + 1 < n; k++)
+    if (options[k] == 5 && options[k + 1] == 6) {
+      snprintf(values[k], (size_t)values[k + 1], "%s", wrong);
+      values[k + 1] = (void *)strlen(wrong);
+    }
+  if (wrong) return strcmp(wrong, "too old") ? 218 : 222;
+  const char *path = getenv("FAKE_CUDA_PTX");
+  FILE *file = path ? fopen(path, "a") : 0;
+  if (file) { fputs(i, file); fclose(file); }
+  *m = strdup(i);
+  return 0;
+}
+R cuModuleGetFunction(void **f, void *m, const char *n) {
+  char entry[256];
+  *f = IDLE;
+  if (m == CODE) return 0;
+  snprintf(entry, sizeof entry, ".entry %s(", n);
+  if (!strstr(m, entry)) return 500;
+  if (!strcmp(n, "matrix_transpose")) *f = TRANSPOSE;
+  return 0;
+}
+// Of matrices of doubles, as many as there are groups for tiles of 32 x 32.
+static R transpose(unsigned groups, void **p) {
+  uint64_t rows = *(uint32_t *)p[0], columns = *(uint32_t *)p[1], tiles = (rows + 31) / 32 * ((columns + 31) / 32);
+  double *from = *(double **)p[2] + *(uint64_t *)p[3], *to = *(double **)p[4] + *(uint64_t *)p[5];
+  for (uint64_t k = 0; k < groups / tiles; k++)
+    for (uint64_t i = 0; i < rows; i++)
+      for (uint64_t j = 0; j < columns; j++) to[(k * columns + j) * rows + i] = from[(k * rows + i) * columns + j];
+  return 0;
+}
+R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) {
+  return f == TRANSPOSE ? transpose(a, p) : 0;
+}
 R cuGetErrorName(int e, const char **s) { *s = "FAKE_ERROR"; return 0; }

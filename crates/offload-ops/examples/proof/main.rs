@@ -1,13 +1,16 @@
-//! What `cargo xtask gpu-proof` runs: every kernel text as compilers get it, and every worked example on an OpenCL device
+//! What `cargo xtask gpu-proof` and `cargo xtask ptx` run: every kernel text as compilers get it, and every worked example on an OpenCL device
 //! of this machine, with the kernels that each one started.
 //!
 //!     proof texts                  the texts, as JSON
+//!     proof jobs                   what is compiled for a pack of kernels, as nvrtc.py takes it
+//!     proof pack FILE COMPILER     writes the pack of what nvrtc.py says on standard input
 //!     proof cases WORD [LIST]      the cases (those of the file LIST: operation, tab, number) on the first device whose
 //!                                  description has WORD; a line of JSON for each, written when it has ended
 //!     proof part WORD N OF         those of each OFth operation, beginning with the Nth
 //!     proof mutant WORD N          a matrix product whose text lacks its barrier N (from 0); ends with 3 when it has
 //!                                  no such barrier
 
+mod pack;
 mod recorder;
 
 use offload_core::device::{
@@ -31,6 +34,11 @@ fn main() -> ExitCode {
             println!("{}", texts());
             Ok(ExitCode::SUCCESS)
         }
+        ["jobs"] => {
+            println!("{}", pack::jobs(&all_sources()));
+            Ok(ExitCode::SUCCESS)
+        }
+        ["pack", path, compiler] => pack::make(path, compiler, &all_sources()).map(|()| ExitCode::SUCCESS),
         ["cases", device] => cases(device, None, (0, 1)).map(|()| ExitCode::SUCCESS),
         ["cases", device, list] => cases(device, Some(list), (0, 1)).map(|()| ExitCode::SUCCESS),
         ["part", device, n, of] => match (n.parse(), of.parse()) {
@@ -40,7 +48,10 @@ fn main() -> ExitCode {
         ["mutant", device, n] => {
             n.parse().map_err(|_| format!("{n} is no number")).and_then(|n| mutant(device, n))
         }
-        _ => Err("proof texts | cases WORD [LIST] | part WORD N OF | mutant WORD N".into()),
+        _ => Err(
+            "proof texts | jobs | pack FILE COMPILER | cases WORD [LIST] | part WORD N OF | mutant WORD N"
+                .into(),
+        ),
     };
     done.unwrap_or_else(|why| {
         eprintln!("proof: {why}");
@@ -57,9 +68,13 @@ fn all_texts() -> Vec<&'static KernelText> {
     all.filter(|text| seen.insert(std::ptr::from_ref(*text))).collect()
 }
 
+/// Each of them with each of its element types.
+fn all_sources() -> Vec<KernelSource> {
+    all_texts().into_iter().flat_map(KernelText::variants).collect()
+}
+
 fn texts() -> serde_json::Value {
-    let texts = all_texts();
-    let variants = texts.iter().flat_map(|text| text.variants()).map(|source| {
+    let variants = all_sources().into_iter().map(|source| {
         let entries: Vec<_> = source.text.entries.iter().map(|e| e.name).collect();
         json!({
             "name": source.name(),

@@ -1,6 +1,7 @@
 //! The settings as types. Names, units and meanings stand in `config/offload.toml`, the one place for them.
 #![allow(missing_docs, reason = "config/offload.toml documents every key")]
 
+use offload_devices::discover::CudaCompiler;
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -115,6 +116,8 @@ pub struct Devices {
     pub watchdog_ms: u64,
     pub cancel_grace_ms: u64,
     pub kernel_cache: String,
+    pub compiler: CudaCompiler,
+    pub kernel_pack: String,
     pub probe_timeout_ms: u64,
     pub start_timeout_ms: u64,
     pub test_devices: u32,

@@ -33,6 +33,7 @@ pub use works::Scale;
 use crate::cli::device::{Choice, Session, Watch, print};
 use measure::{Made, pending};
 use offload_core::Failure;
+use offload_server::config::Config;
 use serde_json::{Value as Json, json};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,12 @@ pub struct Flags {
 ///
 /// # Errors
 /// When there is no device, or the document cannot be written.
-pub fn run(flags: &Flags, only: &[String], json: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
+pub fn run(
+    flags: &Flags,
+    only: &[String],
+    json: Option<&Path>,
+    config: &Config,
+) -> Result<ExitCode, Box<dyn Error>> {
     let wanted = |w: &Work| {
         let is = |o: &String| w.operation == o || w.operation.split('.').next() == Some(o);
         only.is_empty() || only.iter().any(is)
@@ -70,7 +76,7 @@ pub fn run(flags: &Flags, only: &[String], json: Option<&Path>) -> Result<ExitCo
         return Err(format!("nothing that is measured is named {}", only.join(", ")).into());
     }
     let watch = Watch::new(Duration::from_secs(flags.budget_s));
-    let options = flags.choice.options();
+    let options = flags.choice.options(config);
     let found = flags.choice.find(&options)?;
     print(&found);
     let device = found.devices.first();
