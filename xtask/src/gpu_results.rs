@@ -217,6 +217,8 @@ fn goal(work: &Json, ours: Option<f64>, peer: Option<f64>) -> (String, String) {
     let verdict = |met: bool| if met { "met".to_owned() } else { "not met".to_owned() };
     if let Some(most) = goal["compute_ms_at_most"].as_f64() {
         let said = ours.map(|ms| verdict(ms <= most));
+        // Goals that are a peer's figure over something have many digits.
+        let most = (most * 1e3).round() / 1e3;
         return (format!("≤ {most} ms"), said.unwrap_or_default());
     }
     if let (Some(library), Some(least)) = (goal["peer"].as_str(), goal["speed_at_least"].as_f64()) {

@@ -104,7 +104,7 @@ impl Bench {
             figures.extend(datasets::measure()?);
         }
         if self.only.iter().any(|g| g == WORKER) {
-            figures.extend(worker::measure(&self.device.choice)?);
+            figures.extend(worker::measure(&self.device.choice, config)?);
         }
         println!("{:<44} {:>12} {:>12} {:>12}  unit", "what", "median", "min", "max");
         for f in &figures {

@@ -7,6 +7,7 @@ use offload_core::device::{DeviceHost, DeviceJob, InProcess, Isolation, JobLane,
 use offload_core::{Context, DeviceNeed, Registered, TenantId};
 use offload_devices::discover::{FoundDevice, open};
 use offload_devices::worker::{Launch, ServeOptions, WorkerHost, WorkerSettings};
+use offload_server::config::Config;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When there is none, or it fails.
-pub fn measure(choice: &Choice) -> Result<Vec<Figure>, Box<dyn Error>> {
-    let options = choice.options();
+pub fn measure(choice: &Choice, config: &Config) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let options = choice.options(config);
     let mut found = choice.find(&options)?;
     if found.devices.is_empty() {
         return Err("there is no device; --device test:0 is host memory in the guise of one".into());
