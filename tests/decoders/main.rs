@@ -120,8 +120,8 @@ targets! {
     operation: 10_000, 16 << 20;
     series_file: 10_000, 4 << 20;
     worker_message: 10_000, 1 << 20;
-    kernel_file: 10_000, 1 << 20;
-    segment_file: 10_000, 1 << 20;
+    kernel_file: 4_000, 1 << 20;
+    segment_file: 4_000, 1 << 20;
     cursor: 10_000, 1 << 20;
     record: 10_000, 1 << 20;
     token: 10_000, 1 << 20;
