@@ -32,7 +32,7 @@ fn sealed(mut file: Vec<u8>) -> Vec<u8> {
     let magic = file[at + 40..].to_vec();
     let mut description = file[start..at].to_vec();
     if let Ok(mut json) = serde_json::from_slice::<Json>(&description) {
-        for column in json["columns"].as_array_mut().into_iter().flatten() {
+        for column in json.get_mut("columns").and_then(Json::as_array_mut).into_iter().flatten() {
             for part in ["main", "bytes"] {
                 let Some(buffer) = column.get_mut(part).and_then(Json::as_object_mut) else { continue };
                 let place = |name: &str| {
