@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders at the top that hold nothing of ours; `.gitignore` names them as well.
-const FOREIGN: &[&str] = &["target", "data"];
+/// Folders that hold nothing of ours; `.gitignore` names them as well.
+const FOREIGN: &[&str] = &["target", "data", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
 /// The folder of the workspace's `Cargo.toml`. Asked when it runs and not when it is compiled, because two checkouts may
 /// share a target folder, and with it this program.

@@ -184,6 +184,7 @@ impl Options {
     pub fn set(&mut self, word: &str, text: &[u8]) -> Result<bool, Invalid> {
         let at = |message: String| Invalid::new(format!("/{word}"), message);
         let parse = || {
+            crate::json::short(text, word, crate::json::MAX_VALUE_BYTES, &format!("/{word}"))?;
             serde_json::from_slice::<serde_json::Value>(text)
                 .map_err(|e| at(format!("{word} is not valid json: {}", crate::json::describe(&e))))
         };

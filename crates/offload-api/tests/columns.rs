@@ -62,6 +62,7 @@ fn every_fault_is_named_where_it_is() {
         (r#"{"columns":{"c":[1],"c":[2]}}"#, "/columns/c", "twice"),
         (r#"{"columns":{"c":[1]},"columns":{}}"#, "/columns", "twice"),
         (r#"{"columns":{"c":[1]},"dtypes":{"c":"f16"}}"#, "/dtypes/c", "one of f32"),
+        (r#"{"columns":{"c":[1]},"dtypes":{"c":"f32","c":"f64"}}"#, "/dtypes/c", "twice"),
         (
             r#"{"columns":{"embedding":[1]},"dtypes":{"embeding":"f32"}}"#,
             "/dtypes/embeding",
@@ -83,5 +84,19 @@ fn every_fault_is_named_where_it_is() {
             e.pointer,
             e.message
         );
+    }
+}
+
+#[test]
+fn the_number_of_columns_is_bounded_while_they_are_read() {
+    let of = |n: usize, value: &str| (0..n).map(|i| format!("\"{i}\":{value}")).collect::<Vec<_>>().join(",");
+    let most = format!("{{\"columns\":{{{}}}}}", of(4096, "[]"));
+    assert_eq!(decoded(&most).columns.len(), 4096);
+    for (body, pointer) in [
+        (format!("{{\"columns\":{{{}}}}}", of(4097, "[]")), "/columns"),
+        (format!("{{\"columns\":{{}},\"dtypes\":{{{}}}}}", of(4097, "\"f32\"")), "/dtypes"),
+    ] {
+        let e = decode_columns(body.as_bytes(), WORDS, &[]).expect_err("one more");
+        assert_eq!((e.pointer.as_str(), e.message.contains("limit of 4096")), (pointer, true), "{e}");
     }
 }

@@ -175,16 +175,42 @@ fn every_fault_is_named_where_it_is() {
 #[test]
 fn no_nesting_exhausts_the_stack() {
     let deep = 100_000;
-    for body in [
-        "[".repeat(deep),
-        "{\"a\":".repeat(deep),
-        format!("{{\"a\":{}", "[".repeat(deep)),
-        format!("{{\"deep\":{}", "{\"x\":".repeat(deep)),
-        format!("{{\"zzz\":{}", "[".repeat(deep)),
-        format!("{{\"inputs\":{}", "{\"a\":".repeat(deep)),
+    for (body, pointer, part) in [
+        ("[".repeat(deep), "", "expected '{'"),
+        ("{\"a\":".repeat(deep), "/a", "nests deeper than the limit of 96"),
+        (format!("{{\"a\":{}", "[".repeat(deep)), "/a", "nests deeper than the limit of 8 dimensions"),
+        (format!("{{\"deep\":{}", "{\"x\":".repeat(deep)), "/deep", "nests deeper than the limit of 96"),
+        (format!("{{\"zzz\":{}", "[".repeat(deep)), "/zzz", "nests deeper than the limit of 96"),
+        (
+            format!("{{\"inputs\":{}", "{\"a\":".repeat(deep)),
+            "/inputs/a",
+            "nests deeper than the limit of 96",
+        ),
     ] {
-        refused(&body);
+        let (at, message) = refused(&body);
+        assert!(at == pointer && message.contains(part), "{}\n  gave {at:?}: {message}", &body[..20]);
     }
+}
+
+#[test]
+fn a_value_that_is_no_tensor_is_short() {
+    let list = format!("[{}0]", "0,".repeat(1 << 19));
+    for (field, pointer, name) in [
+        ("k", "/k", "k"),
+        ("kind", "/kind", "kind"),
+        ("deep", "/deep", "deep"),
+        ("priority", "/priority", "priority"),
+        ("depends_on", "/depends_on", "depends_on"),
+    ] {
+        let (at, message) = refused(&format!("{{\"a\":[[1]],\"{field}\":{list}}}"));
+        assert_eq!(at, pointer);
+        assert_eq!(message, format!("{name} has 1048579 bytes of json, the limit is 1048576"));
+    }
+    let (at, message) = refused(&format!("{{\"a\":{{\"dataset\":\"d\",\"in\":{list}}}}}"));
+    assert!(at == "/a" && message.contains("a reference has 1048600 bytes of json"), "{at}: {message}");
+    // Numbers of a tensor are what bodies are for.
+    let body = format!("{{\"a\":[{list}]}}");
+    assert!(decode_request(body.as_bytes(), &schema()).is_ok());
 }
 
 #[test]

@@ -332,21 +332,20 @@ fn a_request_that_breaks_off_anywhere_is_an_error() {
 }
 
 #[test]
-fn no_change_of_a_byte_or_two_panics() {
-    let head = json!({"inputs": [
-        input("a", "FP32", json!([2, 2]), json!({"parameters": {"binary_data_size": 16}})),
-        input("ids", "INT64", json!([2]), json!({"data": [[1, 2]]}))], "parameters": {"priority": 1}});
-    let (body, length) = framed(&head, &[1; 16]);
-    let mut state = 8123u64;
-    for round in 0..40_000 {
-        let mut changed = body.clone();
-        for _ in 0..=round % 2 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            changed[(state >> 33) as usize % body.len()] = (state >> 24) as u8;
-        }
-        // Whether it is still a request makes no difference here.
-        let _ = read(changed, Some(length));
+fn entries_are_bounded_while_they_are_read() {
+    let entry = json!({"name": "a", "parameters": {"dataset": "docs"}});
+    for (list, n, pointer, part) in [
+        ("inputs", 1024, "/inputs/1", "there twice"),
+        ("inputs", 1025, "/inputs", "more than the limit of 1024"),
+        ("outputs", 1025, "/outputs", "more than the limit of 1024"),
+    ] {
+        let e = json_body(&json!({list: vec![&entry; n]})).expect_err(list);
+        assert_eq!((e.pointer.as_str(), e.message.contains(part)), (pointer, true), "{n} {list}: {e}");
     }
+    let numbers = vec![0; 1 << 19];
+    let long = json!({"inputs": [{"name": "a", "parameters": {"dataset": numbers}}]});
+    let e = json_body(&long).expect_err("a list of numbers for a name");
+    assert_eq!(e.message, "dataset has 1048577 bytes of json, the limit is 1048576");
 }
 
 fn answer() -> Record {

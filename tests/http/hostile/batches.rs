@@ -27,6 +27,7 @@ fn hostile_batches_fail_as_a_whole_or_item_by_item() {
         ("deep beside", format!(r#"{{"workloads": [], "priority": {}}}"#, nested("[", "", "]", DEPTH))),
         ("deep at the top", nested("[", "", "]", DEPTH)),
         ("deep instead of a list", format!(r#"{{"workloads": {}}}"#, "[".repeat(DEPTH))),
+        ("100000 fields", format!("{{{}}}", vec![r#""":0"#; DEPTH].join(","))),
         ("nothing", String::new()),
         ("half a list", r#"{"workloads": ["#.into()),
         ("lists twice", format!(r#"{{"workloads": [{one}], "workloads": []}}"#)),

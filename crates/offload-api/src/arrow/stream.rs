@@ -11,6 +11,12 @@ use std::sync::Arc;
 /// Columns that a body may have.
 const MAX_COLUMNS: usize = 4096;
 
+/// Bytes of a column's name. Fields may share the text of a name, so that it stands once in the body and here for each.
+const MAX_NAME_BYTES: usize = 1024;
+
+/// What a pair of a schema's metadata takes beside its texts, at the least.
+const PAIR_BYTES: usize = 16;
+
 /// The mark before every message's length.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
@@ -46,7 +52,7 @@ pub(super) fn read(
     if bytes.starts_with(b"ARROW1") {
         return Err(broken("this is an arrow file; send the stream format"));
     }
-    let mut metadata = Vec::new();
+    let mut metadata = Metadata { pairs: Vec::new(), left: bytes.len() };
     let mut names: Vec<String> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
@@ -63,7 +69,23 @@ pub(super) fn read(
     if names.is_empty() {
         return Err(broken("there is no column"));
     }
-    Ok(metadata)
+    Ok(metadata.pairs)
+}
+
+/// The metadata of all schemas. Pairs may share their texts as fields may; all together they are no more than the body.
+struct Metadata {
+    pairs: Vec<(String, String)>,
+    left: usize,
+}
+
+impl Metadata {
+    fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
+        let taken = key.len().saturating_add(value.len()).saturating_add(PAIR_BYTES);
+        self.left =
+            self.left.checked_sub(taken).ok_or_else(|| broken("its metadata is more than the body"))?;
+        self.pairs.push((key.to_string(), value.to_string()));
+        Ok(())
+    }
 }
 
 /// The error for a body that is no stream.
@@ -72,11 +94,7 @@ pub(super) fn broken(what: &str) -> Invalid {
 }
 
 /// One stream from `at` to its end.
-fn stream(
-    bytes: &[u8],
-    at: &mut usize,
-    metadata: &mut Vec<(String, String)>,
-) -> Result<Vec<Gathered>, Invalid> {
+fn stream(bytes: &[u8], at: &mut usize, metadata: &mut Metadata) -> Result<Vec<Gathered>, Invalid> {
     let mut columns: Option<Vec<Gathered>> = None;
     // A stream ends with its mark, or with the body.
     while let Some(message) = next(bytes, at)? {
@@ -91,7 +109,7 @@ fn stream(
                 columns = Some(fields(&schema)?);
                 for pair in schema.custom_metadata().iter().flatten() {
                     if let (Some(key), Some(value)) = (pair.key(), pair.value()) {
-                        metadata.push((key.to_string(), value.to_string()));
+                        metadata.add(key, value)?;
                     }
                 }
             }
@@ -146,7 +164,11 @@ fn fields(schema: &Schema<'_>) -> Result<Vec<Gathered>, Invalid> {
             format!("there are {} columns, the limit is {MAX_COLUMNS}", fields.len()),
         ));
     }
-    fields.iter().map(|f| Gathered::of(&f)).collect()
+    let named = |f: arrow_ipc::Field<'_>| match f.name().map_or(0, str::len) {
+        0..=MAX_NAME_BYTES => Gathered::of(&f),
+        n => Err(Invalid::new("", format!("a column's name has {n} bytes, the limit is {MAX_NAME_BYTES}"))),
+    };
+    fields.iter().map(named).collect()
 }
 
 /// The nodes and buffers of a record batch, taken from the front.

@@ -21,6 +21,14 @@ pub struct ColumnsBody {
     pub version: Option<u64>,
 }
 
+/// Columns that a body may have: each is compared with those before it.
+const MAX_COLUMNS: usize = 4096;
+
+/// The error for one more, at `pointer`.
+fn too_many(pointer: &str) -> Invalid {
+    Invalid::new(pointer, format!("there are more columns than the limit of {MAX_COLUMNS}"))
+}
+
 /// The type of a column as `dtypes` names it; a row's extents are the values' own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Type {
@@ -98,9 +106,15 @@ fn speaks_of_types(text: &[u8]) -> bool {
 }
 
 fn dtypes(r: &mut Reader<'_>) -> Result<Vec<(String, Type)>, Invalid> {
-    let mut types = Vec::new();
+    let mut types: Vec<(String, Type)> = Vec::new();
     object(r, "/dtypes", |r, name| {
         let at = format!("/dtypes{}", step(&name));
+        if types.iter().any(|(n, _)| *n == name) {
+            return Err(Invalid::new(at, format!("the type of {name} is there twice")));
+        }
+        if types.len() == MAX_COLUMNS {
+            return Err(too_many("/dtypes"));
+        }
         let word = r.string(&at)?;
         let named = Type::named(&word)
             .ok_or_else(|| Invalid::new(at, "a type is one of f32, f64, i32, i64, u8, u64, text"))?;
@@ -120,6 +134,9 @@ fn all(
         let at = format!("/columns{}", step(&name));
         if columns.iter().any(|(n, _)| *n == name) {
             return Err(Invalid::new(at, format!("the column {name} is there twice")));
+        }
+        if columns.len() == MAX_COLUMNS {
+            return Err(too_many("/columns"));
         }
         let settled = known.iter().find(|(n, _)| *n == name).map(|(_, kind)| match kind {
             ColumnKind::Tensor { dtype, .. } => Type::Tensor(*dtype),

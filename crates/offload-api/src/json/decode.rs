@@ -280,10 +280,28 @@ fn read_value<'b>(r: &mut Reader<'b>, field: &Field, pointer: &str) -> Result<Re
     scalar(r.skip(pointer)?, field, pointer).map(Read::Ready)
 }
 
+/// The longest text of a value that is no tensor. Read as JSON it takes dozens of times as much memory, which no quota
+/// counts.
+pub(crate) const MAX_VALUE_BYTES: usize = 1 << 20;
+
+/// Holds the text of a value that is no tensor against its limit, before anything is made of it.
+pub(crate) fn short(text: &[u8], name: &str, limit: usize, pointer: &str) -> Result<(), Invalid> {
+    if text.len() <= limit {
+        return Ok(());
+    }
+    Err(Invalid::new(pointer, format!("{name} has {} bytes of json, the limit is {limit}", text.len())))
+}
+
 /// The value of a field that is no tensor, from its JSON text.
 pub(crate) fn scalar(text: &[u8], field: &Field, pointer: &str) -> Result<Value<Source>, Invalid> {
     let name = field.name;
     let bad = |message: String| Invalid::new(pointer, message);
+    let limit = match field.kind {
+        // A letter is six at most, as `\u0061`.
+        Kind::Text { max_bytes } => max_bytes.saturating_mul(6).saturating_add(2).max(MAX_VALUE_BYTES),
+        _ => MAX_VALUE_BYTES,
+    };
+    short(text, name, limit, pointer)?;
     let json: serde_json::Value = serde_json::from_slice(text)
         .map_err(|e| bad(format!("{name} is not valid json: {}", super::describe(&e))))?;
     let value = match &field.kind {
@@ -362,6 +380,7 @@ fn reference(text: &[u8], pointer: &str) -> Result<Source, Invalid> {
         #[serde(rename = "$result")]
         result: crate::OutputRef,
     }
+    short(text, "a reference", MAX_VALUE_BYTES, pointer)?;
     let is_result = speaks_of_result(text);
     let parsed = if is_result {
         serde_json::from_slice::<Reference>(text).map(|r| Source::Output(r.result))

@@ -10,7 +10,7 @@ mod tensor;
 
 pub use columns::{ColumnsBody, decode_columns};
 pub use decode::{Decoded, decode_inputs, decode_request};
-pub(crate) use decode::{object, scalar, unknown};
+pub(crate) use decode::{MAX_VALUE_BYTES, object, scalar, short, unknown};
 pub use encode::{NotFinite, render, write_record, write_string};
 pub(crate) use reader::step;
 pub use reader::{MAX_DEPTH, Reader};

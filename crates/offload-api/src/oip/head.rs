@@ -3,6 +3,9 @@
 use crate::Invalid;
 use crate::json::{Reader, object, step, unknown};
 
+/// Inputs, and outputs, that a request may name; the protocol's requests have a handful.
+const MAX_ENTRIES: usize = 1024;
+
 /// Parameters that one object may have: every one is compared with those before it.
 const MAX_PARAMETERS: usize = 256;
 
@@ -139,6 +142,9 @@ fn list<'b, T>(
         return Ok(all);
     }
     loop {
+        if all.len() == MAX_ENTRIES {
+            return Err(Invalid::new(at, format!("there are more than the limit of {MAX_ENTRIES}")));
+        }
         all.push(item(r, &format!("{at}/{}", all.len()))?);
         if !r.eat(b',') {
             r.expect(b']', at)?;

@@ -3,7 +3,7 @@
 use super::datatype::Datatype;
 use super::head::{Head, Input, Output, Parameter};
 use crate::inputs::{Inputs, Sent, elements};
-use crate::json::{describe, numbers};
+use crate::json::{MAX_VALUE_BYTES, describe, numbers, short};
 use crate::{
     Column, Data, DatasetRef, Field, Invalid, Memory, Options, Priority, Record, Schema, Source, Tensor,
     TensorSpec, nearest,
@@ -11,9 +11,6 @@ use crate::{
 use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Inputs and outputs that a request may name; the protocol's requests have a handful.
-const MAX_ENTRIES: usize = 1024;
 
 /// A decoded inference request, with nothing resolved yet.
 #[derive(Clone, Debug)]
@@ -148,10 +145,6 @@ fn split<'b>(body: &'b Arc<dyn Memory>, head_bytes: Option<usize>) -> Result<(He
         Invalid::new("", message)
     })?;
     let head = Head::read(text)?;
-    if head.inputs.len() > MAX_ENTRIES {
-        let message = format!("there are {} inputs, the limit is {MAX_ENTRIES}", head.inputs.len());
-        return Err(Invalid::new("/inputs", message));
-    }
     Ok((head, Tail { body, at: length, framed: head_bytes.is_some() }))
 }
 
@@ -352,6 +345,7 @@ fn shape(text: &[u8], input: &Input<'_>) -> Result<Vec<usize>, Invalid> {
 }
 
 fn parse<T: DeserializeOwned>(parameter: &Parameter<'_>, wanted: &str) -> Result<T, Invalid> {
+    short(parameter.text, &parameter.name, MAX_VALUE_BYTES, &parameter.pointer)?;
     serde_json::from_slice(parameter.text)
         .map_err(|_| Invalid::new(&parameter.pointer, format!("{} must be {wanted}", parameter.name)))
 }

@@ -6,6 +6,7 @@ use offload_api::{
 };
 use offload_core::Registered;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 const ALIGN_BYTES: usize = 64;
 /// Names that this process has learned from another one, at most.
 const MAX_NAMES: usize = 4096;
+/// What the extents of a tensor without elements may multiply to, the zeros left out.
+const MAX_EMPTY: usize = 1 << 24;
 /// Values of a record, at most.
 const MAX_VALUES: usize = 1024;
 
@@ -172,8 +175,8 @@ pub(super) fn unpack(
         let wrong = || format!("the value {name} is not what it says");
         let tensor = |t: PackedTensor| {
             let key = t.resident.map(|(high, low)| ResidentKey(u128::from(high) << 64 | u128::from(low)));
-            let aligned = t.at.is_multiple_of(ALIGN_BYTES);
-            aligned.then(|| source.tensor(TensorSpec::new(t.dtype, t.shape), t.at, key)).flatten()
+            let sound = t.at.is_multiple_of(ALIGN_BYTES) && ends(&t.shape);
+            sound.then(|| source.tensor(TensorSpec::new(t.dtype, t.shape), t.at, key)).flatten()
         };
         let value = match packed {
             Packed::Tensor(t) => tensor(t).map(Value::Tensor),
@@ -201,6 +204,12 @@ pub(super) fn unpack(
         record.set(name_of(&name, known).ok_or_else(|| "too many names".to_string())?, value);
     }
     Ok(record)
+}
+
+/// Whether loops over the rows of such a tensor end: one of nothing may have no more extents than a request's.
+fn ends(shape: &[usize]) -> bool {
+    let rows = shape.iter().filter(|d| **d > 0).try_fold(1usize, |n, d| n.checked_mul(*d));
+    rows.is_some_and(|rows| rows <= MAX_EMPTY || !shape.contains(&0))
 }
 
 fn matches(indices: Tensor, scores: Tensor, per_query: bool) -> Option<Matches> {
@@ -237,7 +246,17 @@ pub(super) fn name_of(name: &str, mut known: impl Iterator<Item = &'static str>)
 }
 
 /// Copies tensors out of a region into memory of their own.
-pub(super) struct Copied<'a>(pub(super) Option<&'a Region>);
+pub(super) struct Copied<'a> {
+    region: Option<&'a Region>,
+    /// Values do not share bytes, so that copies of all of them are no more than the region.
+    left: Cell<usize>,
+}
+
+impl<'a> Copied<'a> {
+    pub(super) fn of(region: Option<&'a Region>) -> Copied<'a> {
+        Copied { region, left: Cell::new(region.map_or(0, Region::len)) }
+    }
+}
 
 impl Source for Copied<'_> {
     fn tensor(&self, spec: TensorSpec, at: usize, _resident: Option<ResidentKey>) -> Option<Tensor> {
@@ -259,11 +278,11 @@ impl Source for Copied<'_> {
 
 impl Copied<'_> {
     fn copy<T: Element>(&self, at: usize, len: usize) -> Option<Vec<T>> {
-        match self.0 {
-            _ if len == 0 => Some(Vec::new()),
-            Some(region) => region.read(at, len),
-            None => None,
+        if len == 0 {
+            return Some(Vec::new());
         }
+        self.left.set(self.left.get().checked_sub(len.checked_mul(size_of::<T>())?)?);
+        self.region?.read(at, len)
     }
 
     fn elements<T: Element>(&self, spec: &TensorSpec, at: usize) -> Option<Data> {

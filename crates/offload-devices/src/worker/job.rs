@@ -187,7 +187,7 @@ impl Source for Mapped {
     }
 
     fn bytes(&self, at: usize, len: usize) -> Option<Vec<u8>> {
-        super::encode::Copied(self.region.as_deref()).bytes(at, len)
+        super::encode::Copied::of(self.region.as_deref()).bytes(at, len)
     }
 }
 

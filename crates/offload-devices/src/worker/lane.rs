@@ -86,7 +86,7 @@ impl WorkerLane {
                         let region = Region::open(file).map_err(|e| self.nonsense(&e.to_string()))?;
                         self.outputs = Some(region);
                     }
-                    let outputs = unpack(outputs, operation, &Copied(self.outputs.as_ref()))
+                    let outputs = unpack(outputs, operation, &Copied::of(self.outputs.as_ref()))
                         .map_err(|e| self.nonsense(&e))?;
                     self.process.seen().add(&tenant, pieces.iter().filter_map(Piece::identity));
                     return Ok(DeviceReport { result: Ok(outputs), timings });

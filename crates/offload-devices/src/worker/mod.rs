@@ -9,6 +9,8 @@
 mod channel;
 mod encode;
 mod header;
+#[doc(hidden)]
+pub mod heard;
 mod host;
 mod isolation;
 mod job;

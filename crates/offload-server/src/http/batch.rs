@@ -12,7 +12,7 @@ use offload_pipeline::admit::Caller;
 use offload_pipeline::engine::{BatchItem, BatchRequest, BatchTicket};
 use offload_pipeline::settle::Outcome;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,12 +44,43 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
+                    // One that is there twice or is unknown is named later; a million of them are not kept for that.
+                    if members.len() > OPTIONS.len() + 1 {
+                        return Err(A::Error::custom("there are more fields than a batch has"));
+                    }
                     members.push(member);
                 }
                 Ok(Members(members))
             }
         }
         deserializer.deserialize_map(Each)
+    }
+}
+
+/// The items of a list, of which no more than so many are kept, and how many there are.
+struct UpTo(usize);
+
+impl<'de> DeserializeSeed<'de> for UpTo {
+    type Value = (Vec<&'de RawValue>, usize);
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UpTo {
+    type Value = (Vec<&'de RawValue>, usize);
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a sequence")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut items, mut count) = (Vec::new(), 0);
+        while let Some(item) = list.next_element()? {
+            count += 1;
+            if count <= self.0 {
+                items.push(item);
+            }
+        }
+        Ok((items, count))
     }
 }
 
@@ -106,13 +137,15 @@ pub fn parse(state: &AppState, body: &[u8]) -> Result<(Options, Vec<BatchItem>),
         |e: serde_json::Error| Invalid::new("", format!("the batch is not valid json: {}", describe(&e)));
     let Members(top) = serde_json::from_slice(body).map_err(malformed)?;
     let mut options = Options::default();
-    let mut items: Option<Vec<&RawValue>> = None;
+    let limit = state.config.server.max_batch_items;
+    let mut items: Option<(Vec<&RawValue>, usize)> = None;
     for (i, (key, value)) in top.iter().enumerate() {
         if top[..i].iter().any(|(k, _)| k == key) {
             return Err(Invalid::new(format!("/{key}"), format!("the field {key} is there twice")).into());
         }
         if key == "workloads" {
-            items = Some(serde_json::from_str(value.get()).map_err(|e| {
+            let mut list = serde_json::Deserializer::from_str(value.get());
+            items = Some(UpTo(limit).deserialize(&mut list).map_err(|e| {
                 Invalid::new("/workloads", format!("workloads must be a list: {}", describe(&e)))
             })?);
         } else if !OPTIONS.contains(&key.as_str()) || !options.set(key, value.get().as_bytes())? {
@@ -122,12 +155,11 @@ pub fn parse(state: &AppState, body: &[u8]) -> Result<(Options, Vec<BatchItem>),
             return Err(Invalid::new(format!("/{key}"), format!("unknown field {key}{hint}")).into());
         }
     }
-    let items = items.ok_or_else(|| Invalid::new("", "the field workloads is missing"))?;
-    let limit = state.config.server.max_batch_items;
-    if items.len() > limit {
+    let (items, count) = items.ok_or_else(|| Invalid::new("", "the field workloads is missing"))?;
+    if count > limit {
         return Err(Invalid::new(
             "/workloads",
-            format!("the batch has {} items, the limit is {limit} (server.max_batch_items)", items.len()),
+            format!("the batch has {count} items, the limit is {limit} (server.max_batch_items)"),
         )
         .into());
     }

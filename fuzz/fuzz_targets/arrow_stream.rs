@@ -1,0 +1,6 @@
+//! `arrow_stream` of the targets, under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    heliosdb_fuzz::run("arrow_stream", bytes);
+});

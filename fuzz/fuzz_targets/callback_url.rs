@@ -1,0 +1,6 @@
+//! `callback_url` of the targets, under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    heliosdb_fuzz::run("callback_url", bytes);
+});

@@ -1,0 +1,6 @@
+//! `json_columns` of the targets, under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    heliosdb_fuzz::run("json_columns", bytes);
+});

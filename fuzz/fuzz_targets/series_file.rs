@@ -1,0 +1,6 @@
+//! `series_file` of the targets, under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    heliosdb_fuzz::run("series_file", bytes);
+});
