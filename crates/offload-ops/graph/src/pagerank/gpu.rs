@@ -214,7 +214,7 @@ impl Steps {
                 &self.changes,
                 &self.lost,
                 &self.sums,
-                )?;
+            )?;
         }
         Ok(())
     }

@@ -45,12 +45,7 @@ pub(super) fn need(data: &TensorSpec, e: Extents, detector: Detector) -> DeviceN
         );
     }
     let middles = 2 * 2 * 8 * e.series as u64;
-    DeviceNeed::Bytes(sum(&[
-        taken_bytes(data),
-        16 * e.values(),
-        select::bytes(e.series, e.n),
-        middles,
-    ]))
+    DeviceNeed::Bytes(sum(&[taken_bytes(data), 16 * e.values(), select::bytes(e.series, e.n), middles]))
 }
 
 pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
