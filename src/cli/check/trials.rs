@@ -182,7 +182,7 @@ fn graphs(list: &mut List) {
                 inputs.extend(more);
                 inputs
             };
-            let start = || vec![("start", of_place())];
+            let start = || vec![("start", zero())];
             let mut add = |operation, inputs, rule| list.add(operation, &about, inputs, rule);
             let walk = Rule::Near(&["nodes", "levels", "parents", "order"], 0.0);
             add("graph.bfs", of(false, start()), walk);
@@ -210,8 +210,8 @@ fn graphs(list: &mut List) {
     }
 }
 
-/// The id 0.
-fn of_place() -> Input {
+/// The id of a graph's first node, 0.
+fn zero() -> Input {
     of(Kind::Place, U64, &[], 0)
 }
 

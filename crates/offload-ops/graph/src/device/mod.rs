@@ -6,14 +6,12 @@
 //!
 //! `frontier.gpu.c` is the text that searches begin with: sums over a group, and finds on their way to a queue.
 
-#[allow(dead_code, reason = "not yet")]
 mod scan;
 mod turns;
 
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "not yet")]
 pub(crate) use scan::{SCAN, Scan};
 pub(crate) use turns::Turns;
 
@@ -182,7 +180,6 @@ pub(crate) struct Edges {
     /// Where they end.
     pub(crate) dst: Buffer<u32>,
     /// Their weights; one that is never read where each weighs 1, or none are asked for.
-    #[allow(dead_code, reason = "a part of what edges are, for operations by weight")]
     pub(crate) weights: Buffer<f64>,
 }
 

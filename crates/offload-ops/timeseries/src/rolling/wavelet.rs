@@ -74,11 +74,7 @@ impl Wavelet {
         Ok(made)
     }
 
-    /// Builds it anew of as many values.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub(super) fn build(&self, gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<(), Failure> {
+    fn build(&self, gpu: &mut Gpu<'_>, x: &Buffer<f64>) -> Result<(), Failure> {
         let (n, tiles) = (self.count as u32, self.count.div_ceil(TILE));
         wavelet_begin(gpu, Groups::covering(self.count, ITEMS), n, x, &self.keys[0])?;
         let groups = Groups([tiles as u32, 1, 1]);
