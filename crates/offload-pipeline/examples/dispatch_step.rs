@@ -25,6 +25,7 @@ fn submission(n: u64, now: Time, tenants: &[TenantId], limits: &Arc<Limits>) -> 
         flight: Some([n.to_le_bytes(), [0; 8], [0; 8], [0; 8]].concat().try_into().unwrap_or([0; 32])),
         demand: Demand {
             host_bytes: 1_000 + n % 7_000,
+            staging_bytes: 0,
             device_bytes: device.then_some(5_000),
             cpu_us: (100 + n % 900) as f64,
             device_us: if device { vec![(0, 80.0), (1, 90.0)] } else { Vec::new() },

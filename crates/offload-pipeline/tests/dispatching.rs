@@ -59,6 +59,7 @@ impl Bench {
             flight: None,
             demand: Demand {
                 host_bytes: 1,
+                staging_bytes: 0,
                 device_bytes: None,
                 cpu_us: 10.0,
                 device_us: Vec::new(),

@@ -85,6 +85,8 @@ pub struct Limits {
 pub struct Demand {
     /// Host bytes, reserved wherever it runs.
     pub host_bytes: u64,
+    /// More of them, reserved where it runs on a device: its inputs and outputs on the way to its process and back.
+    pub staging_bytes: u64,
     /// Device bytes; `None` when it has no device path.
     pub device_bytes: Option<u64>,
     /// Microseconds expected on the CPU.
@@ -100,6 +102,14 @@ pub struct Demand {
 }
 
 impl Demand {
+    /// Host bytes that it needs there.
+    pub fn host_bytes_on(&self, executor: Executor) -> u64 {
+        match executor {
+            Executor::Cpu => self.host_bytes,
+            Executor::Device(_) => self.host_bytes.saturating_add(self.staging_bytes),
+        }
+    }
+
     /// Whether the job may run there at all: the choice allows it and there is a price.
     pub fn allows(&self, executor: Executor) -> bool {
         match executor {

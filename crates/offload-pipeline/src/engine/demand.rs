@@ -23,6 +23,7 @@ impl Pipeline {
         let tenant = &admitted.request().caller.tenant;
         let identified = Identified::of(admitted.inputs());
         let (mut device_us, mut resident_on) = (Vec::new(), Vec::new());
+        let mut least_there = u64::MAX;
         let device_bytes = match plan.device {
             DeviceNeed::CpuOnly(_) => None,
             DeviceNeed::Bytes(bytes) => {
@@ -32,6 +33,7 @@ impl Pipeline {
                 for slot in devices.iter().filter(|d| !auto || !d.device().descriptor().is_cpu) {
                     let there = identified.bytes_on(slot, tenant);
                     device_us.push((slot.id(), device_prior_us(plan, there)));
+                    least_there = least_there.min(there);
                     if identified.is_mostly(there) {
                         resident_on.push(slot.id());
                     }
@@ -42,6 +44,7 @@ impl Pipeline {
         Demand {
             // What is resident is there anyway, whether or not the job runs.
             host_bytes: plan.peak_host_bytes().saturating_sub(admitted.resident_bytes()),
+            staging_bytes: plan.bytes_in.saturating_sub(least_there).saturating_add(plan.bytes_out),
             device_bytes,
             cpu_us: admitted.cpu_us(),
             device_us,

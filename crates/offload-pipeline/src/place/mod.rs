@@ -66,7 +66,11 @@ impl Places {
             Executor::Cpu => true,
             Executor::Device(d) => {
                 let needed = job.demand.device_bytes.unwrap_or(u64::MAX);
-                needed <= job.limits.max_device_bytes && needed <= self.ledger.device_budget(d)
+                let host = job.demand.host_bytes_on(executor);
+                needed <= job.limits.max_device_bytes
+                    && needed <= self.ledger.device_budget(d)
+                    && host <= job.limits.max_host_bytes
+                    && host <= self.ledger.host_budget()
             }
         }
     }
@@ -117,6 +121,11 @@ impl Places {
                 _ => "devices failed this job before".into(),
             });
         }
+        let (host, host_limit) =
+            (job.demand.host_bytes_on(executor), job.limits.max_host_bytes.min(self.ledger.host_budget()));
+        if host > host_limit {
+            return Some(format!("needs {host} host bytes to go to a device, the limit is {host_limit}"));
+        }
         if needed > job.limits.max_device_bytes {
             let limit = job.limits.max_device_bytes;
             return Some(format!("needs {needed} device bytes, the tenant's max_device_bytes is {limit}"));
@@ -134,6 +143,10 @@ impl Places {
             return Some(match short.what {
                 Resource::TenantDeviceBytes => {
                     format!("needs {needed} device bytes, the tenant has {free} left of {}", short.limit)
+                }
+                Resource::TenantHostBytes | Resource::HostBytes => {
+                    let of = short.limit;
+                    format!("needs {host} host bytes to go to a device, {free} of {of} are free")
                 }
                 _ => format!("needs {needed} device bytes, {free} of {} are free", short.limit),
             });
@@ -158,8 +171,14 @@ impl Placer for Places {
             false => Ok(()),
         };
         over(Resource::TenantTasks, 1, u64::from(limits.max_concurrent_tasks))?;
-        over(Resource::TenantHostBytes, demand.host_bytes, limits.max_host_bytes)?;
-        over(Resource::HostBytes, demand.host_bytes, self.ledger.host_budget())?;
+        // Where the CPU is a way out, it is the CPU that must have room.
+        let host = if demand.is_explicit() {
+            demand.host_bytes.saturating_add(demand.staging_bytes)
+        } else {
+            demand.host_bytes
+        };
+        over(Resource::TenantHostBytes, host, limits.max_host_bytes)?;
+        over(Resource::HostBytes, host, self.ledger.host_budget())?;
         // Where the CPU is a way out, a device that is too small is no reason to refuse.
         if demand.is_explicit() { self.ever_on_device(limits, demand) } else { Ok(()) }
     }
@@ -185,11 +204,15 @@ impl Placer for Places {
                 Executor::Cpu => None,
                 Executor::Device(d) => Some((d, job.demand.device_bytes.unwrap_or(0))),
             };
+            let host = job.demand.host_bytes_on(c.executor);
             if let Some(device) = device
-                && let Err(s) = self.ledger.check_device(job.tenant, job.limits, device)
+                && let Err(s) = self
+                    .ledger
+                    .check_device(job.tenant, job.limits, device)
+                    .and_then(|()| self.ledger.check_host(job.tenant, job.limits, host))
             {
                 // A quota that is used up blocks the tenant alone, so it is the reason only if it is the only one.
-                if short.is_none_or(|old: Shortage| old.what != Resource::DeviceBytes) {
+                if short.is_none_or(|old: Shortage| refused(old) == Wait::TenantQuota) {
                     short = Some(s);
                 }
                 continue;
@@ -204,8 +227,7 @@ impl Placer for Places {
                 let until = now + (patience_us - job.waited_us as f64).min(1e12) as u64;
                 return Placement::Wait(Wait::DeviceBusy { until });
             }
-            let reserved =
-                self.ledger.reserve(job.job, job.tenant, job.limits, job.demand.host_bytes, device);
+            let reserved = self.ledger.reserve(job.job, job.tenant, job.limits, host, device);
             debug_assert!(reserved.is_ok(), "checked above");
             let fallback = match c.executor {
                 Executor::Cpu => self.fallback(job, lanes, short),

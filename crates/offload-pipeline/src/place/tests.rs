@@ -12,6 +12,7 @@ fn limits() -> Limits {
 fn demand() -> Demand {
     Demand {
         host_bytes: 10,
+        staging_bytes: 0,
         device_bytes: Some(50),
         cpu_us: 1_000.0,
         device_us: vec![(0, 100.0)],
@@ -93,6 +94,29 @@ fn explicit_gpu_waits_for_memory_and_is_refused_what_never_fits() {
     let huge = Demand { device_bytes: Some(90), ..explicit };
     let never = Refusal::OverQuota { what: Resource::DeviceBytes, needed: 90, limit: 80 };
     assert_eq!(place(&mut p, 3, &huge, &gpu, 0, false), Placement::Never(never));
+}
+
+#[test]
+fn bytes_on_the_way_to_a_device_count_where_they_travel() {
+    let (cpu, gpu) = (lane(1, Executor::Cpu, true, 0.0), lane(2, GPU, true, 0.0));
+    let staged = Demand { staging_bytes: 60, device_bytes: Some(1), ..demand() };
+    let mut p = places();
+    assert_eq!(place(&mut p, 1, &staged, &[cpu, gpu], 0, false), on(2, None));
+    assert_eq!(p.ledger().host_used(), 70, "the job's own and those on the way");
+    let reason = "needs 70 host bytes to go to a device, 30 of 100 are free";
+    assert_eq!(place(&mut p, 2, &staged, &[cpu, gpu], 0, false), on(1, Some(reason)));
+    assert_eq!(p.ledger().host_used(), 80, "on the CPU nothing travels");
+    let explicit = Demand { choice: DeviceChoice::Gpu, ..staged };
+    assert_eq!(place(&mut p, 3, &explicit, &[gpu], 0, false), Placement::Wait(Wait::TenantQuota));
+    p.release(JobId(1));
+    assert_eq!(place(&mut p, 3, &explicit, &[gpu], 0, false), on(2, None));
+    let huge = Demand { staging_bytes: 91, ..explicit };
+    let never = Refusal::OverQuota { what: Resource::TenantHostBytes, needed: 101, limit: 100 };
+    assert_eq!(place(&mut p, 4, &huge, &[gpu], 0, false), Placement::Never(never));
+    let reason = "needs 101 host bytes to go to a device, the limit is 100";
+    let huge = Demand { choice: DeviceChoice::Auto, ..huge };
+    p.release(JobId(2));
+    assert_eq!(place(&mut p, 4, &huge, &[cpu, gpu], 0, false), on(1, Some(reason)));
 }
 
 #[test]

@@ -86,6 +86,11 @@ pub(crate) fn may_use(d: &Demand, executor: Executor) -> bool {
     }
 }
 
+/// Host bytes that the job holds while it runs there.
+pub(crate) fn host_on(d: &Demand, executor: Executor) -> u64 {
+    if executor == Executor::Cpu { d.host_bytes } else { d.host_bytes + d.staging_bytes }
+}
+
 impl Model {
     pub(crate) fn queued(&self) -> impl Iterator<Item = (&JobId, &ModelJob)> {
         self.jobs.iter().filter(|(_, j)| j.phase == Phase::Queued)
@@ -116,7 +121,7 @@ impl Model {
                 && keep(job, executor)
             {
                 sum.0 += 1;
-                sum.1 += job.demand.host_bytes;
+                sum.1 += host_on(&job.demand, executor);
                 if executor != Executor::Cpu {
                     sum.2 += job.demand.device_bytes.unwrap_or(0);
                 }
@@ -142,7 +147,7 @@ impl Model {
         let on_device = executor != Executor::Cpu;
         let device_bytes = if on_device { job.demand.device_bytes.unwrap_or(0) } else { 0 };
         tasks < limits.max_concurrent_tasks
-            && host + job.demand.host_bytes <= limits.max_host_bytes
+            && host + host_on(&job.demand, executor) <= limits.max_host_bytes
             && device + device_bytes <= limits.max_device_bytes
     }
 
@@ -156,7 +161,7 @@ impl Model {
                 used + job.demand.device_bytes.unwrap_or(0) <= facts.device_budget
             }
         };
-        device && host + job.demand.host_bytes <= facts.host_budget
+        device && host + host_on(&job.demand, executor) <= facts.host_budget
     }
 
     /// Whether the job is the oldest of its tenant, class and route.

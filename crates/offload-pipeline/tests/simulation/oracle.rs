@@ -314,8 +314,9 @@ impl Oracle {
             return Some("executor");
         }
         let device = d.device_bytes.unwrap_or(0);
+        let host = if explicit { d.host_bytes + d.staging_bytes } else { d.host_bytes };
         let big = l.max_concurrent_tasks == 0
-            || d.host_bytes > l.max_host_bytes.min(self.facts.host_budget)
+            || host > l.max_host_bytes.min(self.facts.host_budget)
             || (explicit && device > l.max_device_bytes.min(self.facts.device_budget));
         big.then_some("quota")
     }

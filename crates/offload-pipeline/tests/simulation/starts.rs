@@ -1,6 +1,6 @@
 //! What must hold whenever a job starts.
 
-use crate::model::{ModelJob, Phase, may_use, route};
+use crate::model::{ModelJob, Phase, host_on, may_use, route};
 use crate::oracle::{Checked, Oracle, hold};
 use offload_pipeline::dispatch::{Executor, JobId, LaneId, Snapshot};
 
@@ -77,9 +77,12 @@ impl Oracle {
 
     /// Whether the job fits there when nothing else runs.
     fn could_hold(&self, job: &ModelJob, executor: Executor) -> bool {
-        let limit = self.model.limits.get(&job.tenant).map_or(0, |l| l.max_device_bytes);
+        let Some(limits) = self.model.limits.get(&job.tenant) else { return executor == Executor::Cpu };
+        let device = limits.max_device_bytes.min(self.facts.device_budget);
+        let host = limits.max_host_bytes.min(self.facts.host_budget);
         executor == Executor::Cpu
-            || job.demand.device_bytes.is_some_and(|b| b <= limit.min(self.facts.device_budget))
+            || (host_on(&job.demand, executor) <= host
+                && job.demand.device_bytes.is_some_and(|b| b <= device))
     }
 
     fn fits(&self, job: &ModelJob, executor: Executor) -> bool {
@@ -157,7 +160,7 @@ impl Oracle {
         let (tasks, host, device) = self.model.used(|j, _| j.tenant == job.tenant);
         let tenant = &job.tenant;
         let own = self.model.limits.get(tenant).is_some_and(|l| {
-            let more_host = job.demand.host_bytes > 0 && host > l.max_host_bytes;
+            let more_host = host_on(&job.demand, executor) > 0 && host > l.max_host_bytes;
             let more_device = executor != Executor::Cpu
                 && job.demand.device_bytes.is_some_and(|b| b > 0)
                 && device > l.max_device_bytes;

@@ -16,7 +16,7 @@ pub(crate) enum Tamper {
     NoAging,
     /// The promise of P2 is forgotten.
     NoSla,
-    /// One answer of many is lost.
+    /// Answers at deadlines are lost.
     LoseTimeOut,
     /// Answers come twice.
     RepeatTimeOut,
@@ -65,7 +65,8 @@ impl Tamper {
 
     pub(crate) fn commands(self, out: &mut Vec<Command>) {
         match self {
-            Tamper::LoseTimeOut => out.retain(|c| !matches!(c, Command::TimedOut { .. })),
+            // Where its job goes too, the job that goes with somebody waiting is what shows first.
+            Tamper::LoseTimeOut if matches!(out[..], [Command::TimedOut { .. }]) => out.clear(),
             Tamper::LoseSettled => out.retain(|c| !matches!(c, Command::Settled { .. })),
             Tamper::LoseDropped => out.retain(|c| !matches!(c, Command::Dropped { .. })),
             Tamper::RepeatTimeOut => repeat(out, |c| matches!(c, Command::TimedOut { .. })),

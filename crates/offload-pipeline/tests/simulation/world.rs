@@ -280,6 +280,7 @@ impl World {
         let device_us = (0..p.devices).map(|d| (d, rng.within(1, p.job_us) as f64)).collect();
         Demand {
             host_bytes: host,
+            staging_bytes: if on_device { rng.below(if big { 1_500 } else { 400 }) } else { 0 },
             device_bytes: on_device.then(|| rng.below(if big { 2_200 } else { 500 })),
             cpu_us: rng.within(1, p.job_us) as f64,
             device_us: if on_device { device_us } else { Vec::new() },
