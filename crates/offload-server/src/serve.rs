@@ -137,13 +137,41 @@ fn cors(origins: &[String]) -> Cors {
 }
 
 fn start_log(config: &Config) -> Result<(), StartError> {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&config.log.level).map_err(|e| StartError::because("log.level", e))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    use tracing_subscriber::{filter::LevelFilter, prelude::*};
+    let filter = log_filter(&config.log.level)?;
+    // The filter decides alone.
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     let started = if config.log.format == "json" {
-        builder.json().flatten_event(true).try_init()
+        builder.json().flatten_event(true).finish().with(filter).try_init()
     } else {
-        builder.try_init()
+        builder.finish().with(filter).try_init()
     };
     started.map_err(|e| StartError::because("the log", e))
+}
+
+/// A level, and levels of modules: `info,offload_pipeline=debug`.
+fn log_filter(level: &str) -> Result<tracing_subscriber::filter::Targets, StartError> {
+    // A lone word that is no level would be taken for a module, and all else be silent.
+    let lone = level.split(',').filter(|part| !part.contains('='));
+    for word in lone {
+        let known = word.trim().parse::<tracing_subscriber::filter::LevelFilter>();
+        known.map_err(|e| StartError::because("log.level", format!("`{word}`: {e}")))?;
+    }
+    level.parse().map_err(|e| StartError::because("log.level", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_levels_and_modules() {
+        for good in ["info", "WARN", "off", "info,offload_pipeline=debug", "offload_server::http=trace,error"] {
+            assert!(log_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["inof", "info,offload_pipeline", "info,offload_pipeline=loud"] {
+            let Err(why) = log_filter(bad) else { panic!("{bad} was taken") };
+            assert!(why.to_string().contains("log.level"), "{why}");
+        }
+    }
 }
