@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_filter_is_levels_and_modules() {
-        for good in ["info", "WARN", "off", "info,offload_pipeline=debug", "offload_server::http=trace,error"] {
+        for good in ["info", "WARN", "off", "info,offload_pipeline=debug", "offload_server::http=trace,error"]
+        {
             assert!(log_filter(good).is_ok(), "{good}");
         }
         for bad in ["inof", "info,offload_pipeline", "info,offload_pipeline=loud"] {

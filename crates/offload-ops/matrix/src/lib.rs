@@ -9,6 +9,10 @@ mod device;
 mod kernel;
 mod reference;
 
+#[cfg(debug_assertions)]
+#[doc(hidden)]
+pub use kernel::looks;
+
 offload_core::operations! {
     multiply::Multiply,
     matvec::Matvec,

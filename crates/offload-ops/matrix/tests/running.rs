@@ -279,3 +279,77 @@ fn empty_matrices_have_empty_answers() {
         run(op, one(&a).with("full", Value::Bool(true)));
     }
 }
+
+fn product(a: &Tensor, b: &Tensor) -> Tensor {
+    tensor(run(&Multiply, one(a).with("b", Value::Tensor(b.clone()))), "result")
+}
+
+#[test]
+fn infinities_and_nans_go_through_a_product() {
+    let a = Tensor::new([1, 2], vec![f64::INFINITY, 1.0]).unwrap();
+    let b = Tensor::new([2, 2], vec![1.0, 0.0, 1.0, 1.0]).unwrap();
+    let got = product(&a, &b);
+    let got = got.as_slice::<f64>().unwrap();
+    assert_eq!(got[0], f64::INFINITY);
+    assert!(got[1].is_nan());
+}
+
+#[test]
+fn a_matrix_is_shared_by_a_stack_on_either_side_of_a_product() {
+    for shared in [vec![5, 5], vec![1, 5, 5]] {
+        let (shared, stack) = (uniform(3, &shared), uniform(4, &[7, 5, 5]));
+        let part = |t: &Tensor, i: usize| {
+            Tensor::new([5, 5], t.as_slice::<f64>().unwrap()[i * 25..(i + 1) * 25].to_vec()).unwrap()
+        };
+        for left in [true, false] {
+            let of = |shared: &Tensor, other: &Tensor| {
+                if left { product(shared, other) } else { product(other, shared) }
+            };
+            let got = of(&shared, &stack);
+            assert_eq!(got.shape(), [7, 5, 5]);
+            for i in 0..7 {
+                assert_near(&part(&got, i), &of(&part(&shared, 0), &part(&stack, i)), 1e-14);
+            }
+        }
+    }
+}
+
+/// `LOOKS_EXTENT=2000` measures larger ones.
+#[cfg(debug_assertions)]
+#[test]
+fn a_spectrum_is_computed_in_many_small_pieces() {
+    let n = std::env::var("LOOKS_EXTENT").ok().and_then(|n| n.parse().ok()).unwrap_or(640);
+    let (square, tall) = (uniform(1, &[n, n]), uniform(2, &[2 * n + 100, n]));
+    let nearly = uniform(3, &[n + n / 2, n]);
+    let word = |s: &str| Value::Text(s.into());
+    let eigen = |s: &str, v: bool| one(&square).with("symmetric", word(s)).with("vectors", Value::Bool(v));
+    let jobs: [(&str, &dyn AnyOperation, Record<Tensor>); 8] = [
+        ("svd", &Svd, one(&square)),
+        ("svd, full", &Svd, one(&nearly).with("full", Value::Bool(true))),
+        ("svd, tall", &Svd, one(&tall)),
+        ("singular values", &Norm, one(&square).with("kind", word("nuclear"))),
+        ("symmetric, values", &Eigenvalues, eigen("true", false)),
+        ("symmetric", &Eigenvalues, eigen("true", true)),
+        ("general, values", &Eigenvalues, eigen("false", false)),
+        ("general", &Eigenvalues, eigen("false", true)),
+    ];
+    // All of a job in one thread, so that every look is counted.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let mut coarse = Vec::new();
+    for (name, op, inputs) in jobs {
+        let (looks, longest, all) = pool.install(|| {
+            looks::count(|| {
+                run(op, inputs);
+            })
+        });
+        let share = longest as f64 / all as f64;
+        let line =
+            format!("{name}: {looks} looks, longest {:.1} ms, {share:.3} of the whole", longest as f64 / 1e6);
+        println!("{line}");
+        // One for each column of the reduction at least, whose panels would be short enough at this extent.
+        if looks < n as u64 || share > 0.15 {
+            coarse.push(line);
+        }
+    }
+    assert!(coarse.is_empty(), "too much lies between two looks: {coarse:#?}");
+}

@@ -4,6 +4,8 @@ pub(crate) mod bidiagonal;
 pub(crate) mod cholesky;
 pub(crate) mod copy;
 pub(crate) mod hessenberg;
+#[cfg(debug_assertions)]
+pub mod looks;
 pub(crate) mod lu;
 pub(crate) mod merge;
 pub(crate) mod need;

@@ -64,8 +64,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the job is to stop.
     pub(crate) fn did(&self, work: f64) -> Result<(), Failure> {
-        #[cfg(test)]
-        looks::look();
+        #[cfg(debug_assertions)]
+        super::looks::look();
         let Some((before, part)) = self.share else { return self.ctx.check() };
         self.done.set(self.done.get() + work);
         let fraction = before + part * (self.done.get() / self.total.max(1.0)).min(1.0);
@@ -117,103 +117,4 @@ impl<'a> Run<'a> {
 /// Workspace of a library routine.
 pub(crate) fn scratch(req: StackReq) -> MemBuffer {
     MemBuffer::new(req)
-}
-
-/// How much a thread computes between two looks at the cancel flag: in time of the processor, which a busy machine
-/// does not stretch as it does time on the wall.
-#[cfg(test)]
-mod looks {
-    use std::cell::Cell;
-
-    thread_local! {
-        static LAST_NS: Cell<u64> = const { Cell::new(0) };
-        static LONGEST_NS: Cell<u64> = const { Cell::new(0) };
-        static LOOKS: Cell<u64> = const { Cell::new(0) };
-    }
-
-    /// Of this thread, where the system tells it as Linux does; else on the wall.
-    fn processor_ns() -> u64 {
-        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-        let ns = told.as_deref().and_then(|t| t.split_whitespace().next()).and_then(|n| n.parse().ok());
-        let wall = || std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos() as u64);
-        ns.unwrap_or_else(wall)
-    }
-
-    pub(super) fn look() {
-        let now = processor_ns();
-        LONGEST_NS.set(LONGEST_NS.get().max(now.saturating_sub(LAST_NS.get())));
-        LAST_NS.set(now);
-        LOOKS.set(LOOKS.get() + 1);
-    }
-
-    /// Runs `f`; the looks it took, the longest time without one, the time in all.
-    pub(super) fn count(f: impl FnOnce()) -> (u64, u64, u64) {
-        let start = processor_ns();
-        LAST_NS.set(start);
-        LONGEST_NS.set(0);
-        LOOKS.set(0);
-        f();
-        look();
-        (LOOKS.get() - 1, LONGEST_NS.get(), processor_ns() - start)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::looks;
-    use crate::reference::{of, uniform};
-    use offload_api::{DType, Record, Tensor, Value};
-    use offload_core::{AnyOperation, Context};
-
-    type Job = (&'static str, &'static dyn AnyOperation, Record<Tensor>);
-
-    fn jobs(n: usize) -> Vec<Job> {
-        let square = uniform(1, &[n, n], DType::F64);
-        let tall = uniform(2, &[2 * n + 100, n], DType::F64);
-        let nearly = uniform(3, &[n + n / 2, n], DType::F64);
-        let word = |s: &str| Value::Text(s.into());
-        let one = |a: &Tensor| of(&[("a", a)]);
-        let eigen =
-            |s: &str, v: bool| one(&square).with("symmetric", word(s)).with("vectors", Value::Bool(v));
-        vec![
-            ("svd", &crate::Svd, one(&square)),
-            ("svd, full", &crate::Svd, one(&nearly).with("full", Value::Bool(true))),
-            ("svd, tall", &crate::Svd, one(&tall)),
-            ("singular values", &crate::Norm, one(&square).with("kind", word("nuclear"))),
-            ("symmetric, values", &crate::Eigenvalues, eigen("true", false)),
-            ("symmetric", &crate::Eigenvalues, eigen("true", true)),
-            ("general, values", &crate::Eigenvalues, eigen("false", false)),
-            ("general", &crate::Eigenvalues, eigen("false", true)),
-        ]
-    }
-
-    /// All of a job in one thread, so that every look is counted.
-    fn in_one_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-        rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(f)
-    }
-
-    /// `LOOKS_EXTENT=2000` measures larger ones.
-    #[test]
-    fn a_spectrum_is_computed_in_many_small_pieces() {
-        let extent = std::env::var("LOOKS_EXTENT").ok().and_then(|n| n.parse().ok()).unwrap_or(640);
-        let mut coarse = Vec::new();
-        for (name, op, inputs) in jobs(extent) {
-            let (looks, longest, all) = in_one_thread(|| {
-                looks::count(|| {
-                    op.cpu(inputs, &Context::default()).unwrap();
-                })
-            });
-            let share = longest as f64 / all as f64;
-            let line = format!(
-                "{name}: {looks} looks, longest {:.1} ms, {share:.3} of the whole",
-                longest as f64 / 1e6
-            );
-            println!("{line}");
-            // One for each column of the reduction at least, whose panels would be short enough at this extent.
-            if looks < extent as u64 || share > 0.15 {
-                coarse.push(line);
-            }
-        }
-        assert!(coarse.is_empty(), "too much lies between two looks: {coarse:#?}");
-    }
 }
