@@ -13,6 +13,7 @@ mod driver;
 mod health;
 mod lane;
 mod memory;
+mod recording;
 mod rocm;
 mod search;
 mod solver;
