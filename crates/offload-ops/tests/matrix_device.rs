@@ -3,16 +3,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "it is the drivers' own tests', which use all of it")]
+#[path = "../../offload-devices/tests/vendor/fake.rs"]
+mod fake;
+
 use offload_api::{Record, Tensor, Value};
 use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Cancel, Context, DeviceNeed, Failure, Progress, Registered, TenantId};
-use offload_devices::discover::Options;
+use offload_devices::discover::{Options, open};
 use offload_devices::opencl;
 use offload_devices::test_device::{Faults, TestDevice};
 use std::sync::Arc;
 
-/// The test device, whose library is plain loops, and what OpenCL finds, which runs our own kernels.
+/// Where vendors' libraries are looked for first.
+const LIBRARIES: &str = "HELIOSDB_GPU_LIBRARY_PATH";
+
+/// The test device, whose library is plain loops, and what OpenCL finds, which runs our own kernels. In the process that has
+/// a rocSOLVER over host memory: a card of AMD's, on which it does everything.
 fn lanes() -> Vec<(String, Box<dyn JobLane>)> {
+    if std::env::var_os(LIBRARIES).is_some() {
+        let card = open("rocm:0", &Options { memory_bytes: Some(96 << 20), ..Options::default() }).unwrap();
+        assert!(
+            card.descriptor().software.iter().any(|s| s == "librocsolver.so.0"),
+            "{:?}",
+            card.descriptor()
+        );
+        return vec![("rocSOLVER".into(), InProcess::new(card).open(LanePriority::Normal).unwrap())];
+    }
     let device = Arc::new(TestDevice::new(0, 1 << 30, Faults::none()));
     let mut hosts = vec![("test device".to_string(), InProcess::new(device))];
     let options = Options { allow_cpu_opencl: true, ..Options::default() };
@@ -302,4 +319,20 @@ fn a_cancelled_job_stops() {
             );
         }
     }
+}
+
+#[test]
+fn all_of_it_holds_where_rocsolver_does_it() {
+    if std::env::var_os(LIBRARIES).is_some() {
+        return;
+    }
+    let Some(libraries) = fake::Fake::rocsolver(&["-O1"]) else { return };
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .arg("--nocapture")
+        .env(LIBRARIES, libraries.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("rocSOLVER: "), "it does not");
 }

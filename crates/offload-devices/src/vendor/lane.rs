@@ -349,7 +349,7 @@ impl DeviceLane for Lane {
             // Transposes and batched factorisations are the BLAS's.
             self.open_blas();
             self.blas.as_ref()?;
-            match SolverLane::open(library, self) {
+            match library.open(self) {
                 Ok(solver) => self.solver = Some(solver),
                 Err(e) => {
                     eprintln!("{} does not open: {e}", library.software());
@@ -379,8 +379,8 @@ impl Lane {
     pub(super) fn blas_lane(&mut self) -> Result<&mut BlasLane, DeviceError> {
         self.blas.as_mut().ok_or_else(|| DeviceError::Unsupported("no BLAS is open".into()))
     }
-    pub(super) fn solver_lane(&self) -> Result<&SolverLane, DeviceError> {
-        self.solver.as_ref().ok_or_else(|| DeviceError::Unsupported("no solver is open".into()))
+    pub(super) fn solver_lane(&self) -> Result<SolverLane, DeviceError> {
+        self.solver.ok_or_else(|| DeviceError::Unsupported("no solver is open".into()))
     }
 }
 

@@ -8,6 +8,7 @@ mod blas;
 mod code;
 mod compile;
 mod cuda;
+mod cusolver;
 mod device;
 mod driver;
 mod health;
@@ -15,6 +16,7 @@ mod lane;
 mod memory;
 mod recording;
 mod rocm;
+mod rocsolver;
 mod search;
 mod solver;
 

@@ -1,8 +1,9 @@
-//! The drivers' lanes over fake libraries of host memory: addresses, bounds, zeroing, memory pressure, recordings.
+//! The drivers' lanes over fake libraries of host memory: addresses, bounds, zeroing, memory pressure, recordings, rocSOLVER.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fake;
 mod recording;
+mod rocsolver;
 
 use fake::Fake;
 use offload_core::TenantId;
