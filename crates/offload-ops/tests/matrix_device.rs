@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "it is the drivers' own tests', which use all of it")]
 #[path = "../../offload-devices/tests/vendor/fake.rs"]
 mod fake;
+#[path = "graph_device/recording.rs"]
+mod recording;
 
 use offload_api::{Record, Tensor, Value};
 use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
@@ -302,6 +304,31 @@ fn a_matrix_without_an_answer_fails_as_it_does_on_the_cpu() {
         assert_eq!(ran, jobs.len(), "{device}");
     }
     assert!(off.is_empty(), "{}", off.join("\n"));
+}
+
+#[test]
+fn sweeps_of_rotations_are_recorded() {
+    if std::env::var_os(LIBRARIES).is_some() {
+        return;
+    }
+    // More columns than one group turns.
+    let (n, options) = (70, Options { allow_cpu_opencl: true, ..Options::default() });
+    let Ok(devices) = opencl::list(&options) else { return };
+    for device in devices.into_iter().filter(|_| fits(n)) {
+        let (recorder, started) = recording::Recorder::new(opencl::open(device.id, &options).unwrap());
+        let mut lane = InProcess::new(Arc::new(recorder)).open(LanePriority::Normal).unwrap();
+        let inputs = Record::new()
+            .with("a", Value::Tensor(stack(1, n, n, tame(7, 1, n))))
+            .with("symmetric", Value::Text("true".into()));
+        let op = operation("eigenvalues");
+        let want = wide(op.operation.cpu(inputs.clone(), &Context::default()).unwrap().get("values").unwrap());
+        let got = on(lane.as_mut(), op, &inputs, Context::default()).unwrap().unwrap();
+        let got = wide(got.get("values").unwrap());
+        let worst = got.iter().zip(&want).fold(0.0, |m, (g, w)| worse(m, (g - w).abs()));
+        assert!(worst < 1e-11 * n as f64, "off by {worst:e}");
+        let started = started.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(started >= 2, "{started} recordings were started");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use offload_core::TenantId;
 use offload_core::device::{At, Blas, DeviceError, DeviceLane, Gemm, Handle};
 use std::ffi::c_int;
 
-/// What cuBLAS wants on Hopper to choose freely among its kernels.
+/// What cuBLAS wants on Hopper to choose freely among its kernels, and what rocBLAS takes by itself on most cards.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
 type GemmFn<T> = fn_gemm::Gemm<T>;
