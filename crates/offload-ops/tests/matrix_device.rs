@@ -321,7 +321,8 @@ fn sweeps_of_rotations_are_recorded() {
             .with("a", Value::Tensor(stack(1, n, n, tame(7, 1, n))))
             .with("symmetric", Value::Text("true".into()));
         let op = operation("eigenvalues");
-        let want = wide(op.operation.cpu(inputs.clone(), &Context::default()).unwrap().get("values").unwrap());
+        let want =
+            wide(op.operation.cpu(inputs.clone(), &Context::default()).unwrap().get("values").unwrap());
         let got = on(lane.as_mut(), op, &inputs, Context::default()).unwrap().unwrap();
         let got = wide(got.get("values").unwrap());
         let worst = got.iter().zip(&want).fold(0.0, |m, (g, w)| worse(m, (g - w).abs()));

@@ -63,7 +63,7 @@ impl Card {
         let call = CString::new(call).unwrap();
         // SAFETY: the fake driver's signature; it keeps a copy of the text.
         unsafe {
-            let fail: Symbol<unsafe extern "C" fn(*const c_char, c_int)> =
+            let fail: Symbol<extern "C" fn(*const c_char, c_int)> =
                 self.driver.get(b"fake_fail").unwrap();
             fail(call.as_ptr(), code);
         }
@@ -73,7 +73,7 @@ impl Card {
     fn trace(&self) -> String {
         // SAFETY: the fake driver's signature; the text ends with a zero.
         unsafe {
-            let trace: Symbol<unsafe extern "C" fn() -> *const c_char> =
+            let trace: Symbol<extern "C" fn() -> *const c_char> =
                 self.driver.get(b"fake_trace").unwrap();
             CStr::from_ptr(trace()).to_str().unwrap().trim().to_string()
         }
@@ -87,7 +87,7 @@ impl Card {
     fn alive(&self) -> c_int {
         // SAFETY: the fake driver's signature.
         unsafe {
-            let alive: Symbol<unsafe extern "C" fn() -> c_int> = self.driver.get(b"fake_alive").unwrap();
+            let alive: Symbol<extern "C" fn() -> c_int> = self.driver.get(b"fake_alive").unwrap();
             alive()
         }
     }

@@ -80,7 +80,7 @@ fn a_workspace_is_counted_while_it_is_used_and_zeroed_before_it_is_anothers() {
     // SAFETY: the fake library's signature; it is loaded already.
     let given = unsafe {
         let rocblas = Library::open(Some(libraries.path().join("librocblas.so.4")), 2).unwrap();
-        let given: Symbol<unsafe extern "C" fn() -> usize> = rocblas.get(b"fake_given").unwrap();
+        let given: Symbol<extern "C" fn() -> usize> = rocblas.get(b"fake_given").unwrap();
         given()
     };
     // The fake wants a copy of the matrix for one, and for the other a column and a little.
