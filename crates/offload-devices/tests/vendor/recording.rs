@@ -63,8 +63,7 @@ impl Card {
         let call = CString::new(call).unwrap();
         // SAFETY: the fake driver's signature; it keeps a copy of the text.
         unsafe {
-            let fail: Symbol<extern "C" fn(*const c_char, c_int)> =
-                self.driver.get(b"fake_fail").unwrap();
+            let fail: Symbol<extern "C" fn(*const c_char, c_int)> = self.driver.get(b"fake_fail").unwrap();
             fail(call.as_ptr(), code);
         }
     }
@@ -73,8 +72,7 @@ impl Card {
     fn trace(&self) -> String {
         // SAFETY: the fake driver's signature; the text ends with a zero.
         unsafe {
-            let trace: Symbol<extern "C" fn() -> *const c_char> =
-                self.driver.get(b"fake_trace").unwrap();
+            let trace: Symbol<extern "C" fn() -> *const c_char> = self.driver.get(b"fake_trace").unwrap();
             CStr::from_ptr(trace()).to_str().unwrap().trim().to_string()
         }
     }
