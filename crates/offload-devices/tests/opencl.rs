@@ -3,12 +3,12 @@
 //! Without a device each test says `skipped` and why.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use offload_core::TenantId;
-use offload_core::api::DType;
+use offload_core::api::{DType, Record};
 use offload_core::device::{
-    Argument, At, Device, DeviceError, DeviceLane, Gemm, Handle, KernelSource, KernelText, LanePriority,
-    Launch,
+    Argument, At, Device, DeviceError, DeviceLane, Gemm, Gpu, Groups, Handle, KernelSource, KernelText,
+    LanePriority, Launch, Residents, Rounds,
 };
+use offload_core::{Context, Failure, TenantId};
 use offload_devices::discover::{self, Options};
 use offload_devices::opencl;
 use std::path::PathBuf;
@@ -280,6 +280,32 @@ fn a_text_that_does_not_compile_gives_the_compilers_log() {
     assert!(matches!(wide, Err(DeviceError::Unsupported(_))), "{wide:?}");
     let fine = lane.compile(&source(&SHIFT, Some(DType::F32)));
     assert!(fine.is_ok(), "the device goes on: {fine:?}");
+}
+
+#[test]
+fn rounds_of_launches_are_made_one_by_one_and_a_wrong_one_is_refused() {
+    let Some((device, mut lane)) = lane() else { return };
+    let residents = Residents::new(0);
+    let mut gpu =
+        Gpu::new(lane.as_mut(), device.descriptor(), &residents, tenant(), Context::default(), 1 << 16);
+    let (x, y) = (gpu.upload(&[1.0f32; 100]).unwrap(), gpu.zeros::<f32>(100).unwrap());
+    let mut rounds = Rounds::new(|gpu: &mut Gpu<'_>| {
+        test_shift::<f32>(gpu, Groups::covering(100, 64), 100, 3.0, 1, &x)?;
+        gpu.copy((&x, 0), (&y, 0), 100)?;
+        test_shift::<f32>(gpu, Groups::covering(100, 64), 100, 0.5, 0, &y)
+    });
+    rounds.run(&mut gpu, 7).unwrap();
+    assert_eq!((gpu.download(&x), gpu.download(&y)), (Ok(vec![15.0; 100]), Ok(vec![15.5; 100])));
+    let turn = std::cell::Cell::new(0.0);
+    let differs = Rounds::new(|gpu: &mut Gpu<'_>| {
+        turn.set(turn.get() + 1.0);
+        test_shift::<f32>(gpu, Groups([1, 1, 1]), 1, turn.get(), 0, &x)
+    });
+    let looks = Rounds::new(|gpu: &mut Gpu<'_>| gpu.download(&x).map(drop));
+    for wrong in [{ differs }.run(&mut gpu, 7), { looks }.run(&mut gpu, 1)] {
+        assert!(matches!(wrong, Err(Failure::Fault(DeviceError::Call(_)))), "{wrong:?}");
+    }
+    gpu.end(Ok(Record::new())).result.unwrap();
 }
 
 #[test]

@@ -3,16 +3,35 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "it is the drivers' own tests', which use all of it")]
+#[path = "../../offload-devices/tests/vendor/fake.rs"]
+mod fake;
+#[path = "graph_device/recording.rs"]
+mod recording;
+
 use offload_api::{Record, Tensor, Value};
 use offload_core::device::{DeviceError, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Cancel, Context, DeviceNeed, Failure, Progress, Registered, TenantId};
-use offload_devices::discover::Options;
+use offload_devices::discover::{Options, open};
 use offload_devices::opencl;
 use offload_devices::test_device::{Faults, TestDevice};
 use std::sync::Arc;
 
-/// The test device, whose library is plain loops, and what OpenCL finds, which runs our own kernels.
+/// Where vendors' libraries are looked for first.
+const LIBRARIES: &str = "HELIOSDB_GPU_LIBRARY_PATH";
+
+/// The test device, whose library is plain loops, and what OpenCL finds, which runs our own kernels. In the process that has
+/// a rocSOLVER over host memory: a card of AMD's, on which it does everything.
 fn lanes() -> Vec<(String, Box<dyn JobLane>)> {
+    if std::env::var_os(LIBRARIES).is_some() {
+        let card = open("rocm:0", &Options { memory_bytes: Some(96 << 20), ..Options::default() }).unwrap();
+        assert!(
+            card.descriptor().software.iter().any(|s| s == "librocsolver.so.0"),
+            "{:?}",
+            card.descriptor()
+        );
+        return vec![("rocSOLVER".into(), InProcess::new(card).open(LanePriority::Normal).unwrap())];
+    }
     let device = Arc::new(TestDevice::new(0, 1 << 30, Faults::none()));
     let mut hosts = vec![("test device".to_string(), InProcess::new(device))];
     let options = Options { allow_cpu_opencl: true, ..Options::default() };
@@ -288,6 +307,32 @@ fn a_matrix_without_an_answer_fails_as_it_does_on_the_cpu() {
 }
 
 #[test]
+fn sweeps_of_rotations_are_recorded() {
+    if std::env::var_os(LIBRARIES).is_some() {
+        return;
+    }
+    // More columns than one group turns.
+    let (n, options) = (70, Options { allow_cpu_opencl: true, ..Options::default() });
+    let Ok(devices) = opencl::list(&options) else { return };
+    for device in devices.into_iter().filter(|_| fits(n)) {
+        let (recorder, started) = recording::Recorder::new(opencl::open(device.id, &options).unwrap());
+        let mut lane = InProcess::new(Arc::new(recorder)).open(LanePriority::Normal).unwrap();
+        let inputs = Record::new()
+            .with("a", Value::Tensor(stack(1, n, n, tame(7, 1, n))))
+            .with("symmetric", Value::Text("true".into()));
+        let op = operation("eigenvalues");
+        let want =
+            wide(op.operation.cpu(inputs.clone(), &Context::default()).unwrap().get("values").unwrap());
+        let got = on(lane.as_mut(), op, &inputs, Context::default()).unwrap().unwrap();
+        let got = wide(got.get("values").unwrap());
+        let worst = got.iter().zip(&want).fold(0.0, |m, (g, w)| worse(m, (g - w).abs()));
+        assert!(worst < 1e-11 * n as f64, "off by {worst:e}");
+        let started = started.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(started >= 2, "{started} recordings were started");
+    }
+}
+
+#[test]
 fn a_cancelled_job_stops() {
     let cancel = Cancel::new();
     cancel.cancel();
@@ -302,4 +347,20 @@ fn a_cancelled_job_stops() {
             );
         }
     }
+}
+
+#[test]
+fn all_of_it_holds_where_rocsolver_does_it() {
+    if std::env::var_os(LIBRARIES).is_some() {
+        return;
+    }
+    let Some(libraries) = fake::Fake::rocsolver(&["-O1"]) else { return };
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .arg("--nocapture")
+        .env(LIBRARIES, libraries.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("rocSOLVER: "), "it does not");
 }

@@ -4,7 +4,7 @@ use super::resident::{Epoch, Kept, Lookup, Name};
 use super::scrub::hand_back;
 use super::{
     At, Blas, Descriptor, DeviceError, DeviceLane, DeviceReport, Gemm, Handle, KernelSource, Launch, Mark,
-    ModuleId, Residents, Solver,
+    ModuleId, Recording, Residents, Solver,
 };
 use crate::{Context, Failure, Origin, TenantId};
 use bytemuck::Pod;
@@ -12,6 +12,11 @@ use offload_api::{Element, Record, Tensor};
 use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::time::Duration;
+
+mod rounds;
+
+use rounds::Commands;
+pub use rounds::{MOST_COMMANDS, PLAIN_ROUNDS, Rounds};
 
 /// Device memory for `len` elements, alive until the job ends.
 #[derive(Debug)]
@@ -75,6 +80,13 @@ pub struct Gpu<'a> {
     used_bytes: u64,
     taken: Vec<Handle>,
     pinned: Vec<Name>,
+    /// What the round that is being made has asked for, where one is.
+    round: Option<Commands>,
+    /// Whether the lane records.
+    is_recording: bool,
+    recordings: Vec<Recording>,
+    /// Commands of recordings that were started since the last wait.
+    under_way: usize,
     phase: Option<(Phase, Mark)>,
     spans: Vec<(Phase, Mark, Mark)>,
     timings: GpuTimings,
@@ -101,6 +113,10 @@ impl<'a> Gpu<'a> {
             used_bytes: 0,
             taken: Vec::new(),
             pinned: Vec::new(),
+            round: None,
+            is_recording: false,
+            recordings: Vec::new(),
+            under_way: 0,
             phase: None,
             spans: Vec::new(),
             timings: GpuTimings::default(),
@@ -135,6 +151,7 @@ impl<'a> Gpu<'a> {
 
     /// Memory of the device; when it has none, idle resident inputs go and it is asked once more.
     fn alloc(&mut self, bytes: u64) -> Result<Handle, DeviceError> {
+        self.not_in_a_round("take memory")?;
         match self.lane.alloc(&self.tenant, bytes as usize) {
             Err(DeviceError::OutOfMemory { .. }) => {
                 let (idle, freed_bytes) = self.residents.evict_all(self.epoch);
@@ -185,6 +202,7 @@ impl<'a> Gpu<'a> {
     /// # Errors
     /// As [`zeros`](Self::zeros); [`Failure::Rejected`] when the tensor is of another type.
     pub fn input<T: Element>(&mut self, name: &'static str, tensor: &Tensor) -> Result<Buffer<T>, Failure> {
+        self.not_in_a_round("bring inputs")?;
         let elements = || {
             tensor.as_slice::<T>().ok_or_else(|| {
                 crate::Rejection::new(name, format!("{name} is of {}, not of {}", tensor.dtype(), T::DTYPE))
@@ -212,6 +230,7 @@ impl<'a> Gpu<'a> {
         part: &'static str,
         make: impl FnOnce() -> Result<E, Failure>,
     ) -> Result<Buffer<T>, Failure> {
+        self.not_in_a_round("bring inputs")?;
         let Some(origin) = origin else { return self.upload(make()?.as_ref()) };
         let name = Name { origin: origin.clone(), part };
         if let Some((handle, bytes)) = self.residents.find(self.epoch, &self.tenant, &name) {
@@ -292,6 +311,7 @@ impl<'a> Gpu<'a> {
         self.enter(Phase::Download)?;
         let mut elements = vec![T::zeroed(); len];
         self.lane.download(buffer.handle, start * size_of::<T>(), bytemuck::cast_slice_mut(&mut elements))?;
+        self.under_way = 0;
         Ok(elements)
     }
 
@@ -311,7 +331,11 @@ impl<'a> Gpu<'a> {
             }
         }
         self.enter(Phase::Compute)?;
-        Ok(self.lane.copy(from.0.at(from.1), to.0.at(to.1), len * size_of::<T>())?)
+        let (from, to, bytes) = (from.0.at(from.1), to.0.at(to.1), len * size_of::<T>());
+        if let Some(round) = &mut self.round {
+            round.copy(from, to, bytes);
+        }
+        Ok(self.lane.copy(from, to, bytes)?)
     }
 
     /// Fills a buffer with zero bytes.
@@ -320,6 +344,9 @@ impl<'a> Gpu<'a> {
     /// When the driver refuses.
     pub fn clear<T: Pod>(&mut self, buffer: &Buffer<T>) -> Result<(), Failure> {
         self.enter(Phase::Compute)?;
+        if let Some(round) = &mut self.round {
+            round.clear(buffer.handle);
+        }
         Ok(self.lane.set(buffer.handle, 0)?)
     }
 
@@ -338,6 +365,9 @@ impl<'a> Gpu<'a> {
     pub fn launch(&mut self, launch: &Launch<'_>) -> Result<(), Failure> {
         self.context.check()?;
         self.enter(Phase::Compute)?;
+        if let Some(round) = &mut self.round {
+            round.launch(launch);
+        }
         Ok(self.lane.launch(launch)?)
     }
 
@@ -361,6 +391,7 @@ impl<'a> Gpu<'a> {
     /// As [`gemm`](Self::gemm).
     pub fn gemm_at<T: Element>(&mut self, gemm: &Gemm, a: At, b: At, c: At) -> Result<(), Failure> {
         self.context.check()?;
+        self.not_in_a_round("call a library")?;
         self.enter(Phase::Compute)?;
         let blas: &mut dyn Blas = self
             .lane
@@ -375,6 +406,7 @@ impl<'a> Gpu<'a> {
     /// When the job was cancelled.
     pub fn solver(&mut self) -> Result<Option<&mut dyn Solver>, Failure> {
         self.context.check()?;
+        self.not_in_a_round("call a library")?;
         self.enter(Phase::Compute)?;
         Ok(self.lane.solver())
     }
@@ -384,13 +416,24 @@ impl<'a> Gpu<'a> {
     /// # Errors
     /// When something that was started failed.
     pub fn synchronize(&mut self) -> Result<(), Failure> {
+        self.not_in_a_round("wait")?;
+        self.under_way = 0;
         Ok(self.lane.synchronize()?)
+    }
+
+    /// Rounds make the same launches each time, which the rest is no part of.
+    fn not_in_a_round(&self, what: &str) -> Result<(), DeviceError> {
+        match self.round {
+            None => Ok(()),
+            Some(_) => Err(DeviceError::Call(format!("a round of launches cannot {what}"))),
+        }
     }
 
     fn enter(&mut self, phase: Phase) -> Result<(), DeviceError> {
         if self.phase.is_some_and(|(p, _)| p == phase) {
             return Ok(());
         }
+        self.not_in_a_round("move data between host and device")?;
         let now = self.lane.mark()?;
         if let Some((p, since)) = self.phase.replace((phase, now)) {
             self.spans.push((p, since, now));
@@ -435,12 +478,19 @@ impl<'a> Gpu<'a> {
     }
 
     fn scrub(&mut self) -> Result<(), DeviceError> {
+        if std::mem::take(&mut self.is_recording) {
+            // A round panicked: what it started was noted and has not run, and from here on things run again.
+            let _ = self.lane.end_recording(false);
+        }
         let (taken, pinned) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.pinned));
         let marked = match self.phase.take() {
             Some((phase, since)) => self.lane.mark().map(|now| self.spans.push((phase, since, now))),
             None => Ok(()),
         };
         let scrubbed = self.lane.scrub().and(hand_back(self.lane, &taken));
+        for recording in self.recordings.drain(..) {
+            self.lane.forget(recording);
+        }
         // Another lane may take an input away once it is not pinned, so what reads it must have ended. Where that is
         // not known it stays, until the device is restarted.
         if !scrubbed.as_ref().is_err_and(DeviceError::is_sticky) {
@@ -456,7 +506,11 @@ impl Drop for Gpu<'_> {
     fn drop(&mut self) {
         // After `end` nothing is left; this is for a job that panicked. Its lane is given up by whoever caught that. A
         // driver that panics here too must not end the process.
-        if !self.taken.is_empty() || !self.pinned.is_empty() {
+        if !self.taken.is_empty()
+            || !self.pinned.is_empty()
+            || !self.recordings.is_empty()
+            || self.is_recording
+        {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.scrub()));
         }
     }

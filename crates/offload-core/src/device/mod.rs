@@ -10,7 +10,7 @@ mod library;
 mod resident;
 mod scrub;
 
-pub use gpu::{Buffer, Gpu, GpuTimings};
+pub use gpu::{Buffer, Gpu, GpuTimings, MOST_COMMANDS, PLAIN_ROUNDS, Rounds};
 pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, Isolation, JobLane};
 pub use kernel::{
     Argument, Entry, Groups, IntoArgument, KernelElement, KernelSource, KernelText, Launch, ModuleId, start,
@@ -242,6 +242,32 @@ pub trait DeviceLane: Send {
     /// # Errors
     /// When the driver refuses.
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError>;
+    /// Begins to record: until [`end_recording`](Self::end_recording), what is launched, copied within the device and set
+    /// is noted and does not run, and everything else is refused. False where the lane does not record, which then has
+    /// not begun.
+    ///
+    /// # Errors
+    /// When the driver refuses; it has not begun then.
+    fn begin_recording(&mut self) -> Result<bool, DeviceError> {
+        Ok(false)
+    }
+    /// Ends it; what is started from here on runs. What was noted is the recording, if it is to be kept.
+    ///
+    /// # Errors
+    /// When nothing was being recorded, or the driver makes nothing of it; there is no recording then.
+    fn end_recording(&mut self, _keep: bool) -> Result<Option<Recording>, DeviceError> {
+        Ok(None)
+    }
+    /// Starts all that was recorded, in its order.
+    ///
+    /// # Errors
+    /// [`DeviceError::Call`] when nothing was started: the recording is none of this lane's, memory that it names is given
+    /// back, or the driver refuses.
+    fn replay(&mut self, recording: Recording) -> Result<(), DeviceError> {
+        Err(DeviceError::Call(format!("there is no recording {}", recording.0)))
+    }
+    /// Gives up a recording whose replays have ended.
+    fn forget(&mut self, _recording: Recording) {}
     /// Waits until everything has run.
     ///
     /// # Errors
@@ -262,6 +288,10 @@ pub trait DeviceLane: Send {
     /// The vendor's factorisations, where they are loaded.
     fn solver(&mut self) -> Option<&mut dyn Solver>;
 }
+
+/// What a lane has recorded. No other in the process has its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Recording(pub u64);
 
 /// A point of a lane's stream. Marks are reused: one is good until the lane has made [`MARKS`] more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

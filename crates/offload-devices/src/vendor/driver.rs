@@ -3,7 +3,7 @@
 use super::search::{Library, functions};
 use offload_core::device::{DeviceError, Health};
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong, c_void};
 
 /// An address in device memory.
 pub(super) type Address = u64;
@@ -70,10 +70,23 @@ enum Own {
     Hip(HipCalls),
 }
 
+functions! {
+    /// The calls that record launches. A driver may lack them.
+    pub(super) struct Graphs {
+        begin: fn(Opaque, c_int) -> c_int;
+        end: fn(Opaque, *mut Opaque) -> c_int;
+        instantiate: fn(*mut Opaque, Opaque, c_ulonglong) -> c_int;
+        launch: fn(Opaque, Opaque) -> c_int;
+        destroy: fn(Opaque) -> c_int;
+        destroy_executable: fn(Opaque) -> c_int;
+    }
+}
+
 /// A loaded driver.
 #[derive(Clone, Copy)]
 pub(super) struct Driver {
     pub(super) calls: Calls,
+    pub(super) graphs: Option<Graphs>,
     own: Own,
 }
 
@@ -140,9 +153,24 @@ impl Driver {
             }
             .to_string()
         };
+        let graph = |field: &'static str| {
+            match field {
+                "begin" => "cuStreamBeginCapture_v2",
+                "end" => "cuStreamEndCapture",
+                "instantiate" => "cuGraphInstantiateWithFlags",
+                "launch" => "cuGraphLaunch",
+                "destroy" => "cuGraphDestroy",
+                "destroy_executable" => "cuGraphExecDestroy",
+                other => other,
+            }
+            .to_string()
+        };
         // SAFETY: these are the CUDA driver API's signatures.
-        let (calls, own) = unsafe { (Calls::load(&library, name)?, CudaCalls::load(&library, name)?) };
-        Driver { calls, own: Own::Cuda(own) }.initialised()
+        let (calls, own, graphs) = unsafe {
+            let graphs = Graphs::load(&library, graph).ok();
+            (Calls::load(&library, name)?, CudaCalls::load(&library, name)?, graphs)
+        };
+        Driver { calls, graphs, own: Own::Cuda(own) }.initialised()
     }
 
     /// Loads `libamdhip64` and initialises it.
@@ -187,9 +215,24 @@ impl Driver {
             }
             .to_string()
         };
+        let graph = |field: &'static str| {
+            match field {
+                "begin" => "hipStreamBeginCapture",
+                "end" => "hipStreamEndCapture",
+                "instantiate" => "hipGraphInstantiateWithFlags",
+                "launch" => "hipGraphLaunch",
+                "destroy" => "hipGraphDestroy",
+                "destroy_executable" => "hipGraphExecDestroy",
+                other => other,
+            }
+            .to_string()
+        };
         // SAFETY: these are HIP's signatures.
-        let (calls, own) = unsafe { (Calls::load(&library, name)?, HipCalls::load(&library, name)?) };
-        Driver { calls, own: Own::Hip(own) }.initialised()
+        let (calls, own, graphs) = unsafe {
+            let graphs = Graphs::load(&library, graph).ok();
+            (Calls::load(&library, name)?, HipCalls::load(&library, name)?, graphs)
+        };
+        Driver { calls, graphs, own: Own::Hip(own) }.initialised()
     }
 
     fn initialised(self) -> Result<Driver, String> {
@@ -364,10 +407,24 @@ impl Driver {
         let text = format!("{what}: {} ({code})", self.error_name(code));
         Err(match code {
             2 => DeviceError::OutOfMemory { needed_bytes: 0, free_bytes: 0 },
-            // Not ready, or refused without harm: bad values, missing symbols, an image for another device.
-            1 | 34 | 98 | 101 | 200 | 209 | 218 | 500 | 600 | 701 | 705 | 708 | 712 | 713 | 801 => {
-                DeviceError::Call(text)
-            }
+            // Not ready, or refused without harm: bad values, missing symbols, an image for another device, launches that
+            // are not recorded.
+            1
+            | 34
+            | 98
+            | 101
+            | 200
+            | 209
+            | 218
+            | 500
+            | 600
+            | 701
+            | 705
+            | 708
+            | 712
+            | 713
+            | 801
+            | 900..=908 => DeviceError::Call(text),
             // Everything else leaves a context that CUDA's documentation says to give up: illegal addresses,
             // launch failures and timeouts, uncorrectable errors, lost devices.
             _ => DeviceError::Lost(text),

@@ -4,12 +4,13 @@ use super::blas::BlasLane;
 use super::device::Shared;
 use super::driver::{Address, Opaque};
 use super::memory::{set, synchronize};
+use super::recording::Recordings;
 use super::solver::SolverLane;
 use crate::kernels;
 use offload_core::TenantId;
 use offload_core::device::{
     Argument, At, Blas, DeviceError, DeviceLane, Handle, KernelSource, LanePriority, Launch, MARKS, Mark,
-    ModuleId, Solver,
+    ModuleId, Recording, Solver,
 };
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -33,6 +34,7 @@ pub(super) struct Lane {
     solver: Option<SolverLane>,
     /// Workspaces of library calls, given back once they have been zeroed.
     workspaces: Vec<Handle>,
+    pub(super) recordings: Recordings,
     /// Whether to look at all memory before it is handed out.
     verify: bool,
 }
@@ -71,11 +73,23 @@ impl Lane {
             blas: None,
             solver: None,
             workspaces: Vec::new(),
+            recordings: Recordings::new(),
             verify: std::env::var_os(VERIFY).is_some(),
         })
     }
 
-    fn enter(&self) -> Result<(), DeviceError> {
+    /// Makes the context current for what runs at once, which nothing does while the lane records.
+    pub(super) fn enter(&self) -> Result<(), DeviceError> {
+        if self.recordings.is_on() {
+            return Err(DeviceError::Call(
+                "the lane records launches, copies and fills, and nothing else".into(),
+            ));
+        }
+        self.enter_to_record()
+    }
+
+    /// Makes the context current for what may be recorded.
+    fn enter_to_record(&self) -> Result<(), DeviceError> {
         self.shared.driver.enter(self.shared.context)
     }
 
@@ -177,8 +191,9 @@ impl DeviceLane for Lane {
     }
 
     fn set(&mut self, to: Handle, byte: u8) -> Result<(), DeviceError> {
-        self.enter()?;
+        self.enter_to_record()?;
         let (at, bytes) = self.shared.memory().place(to)?;
+        self.recordings.names(to, at);
         set(&self.shared.driver, self.stream, at, byte, bytes)
     }
 
@@ -186,8 +201,10 @@ impl DeviceLane for Lane {
         if bytes == 0 {
             return Ok(());
         }
-        self.enter()?;
+        self.enter_to_record()?;
         let (source, target) = (self.address(from, bytes as u64)?, self.address(to, bytes as u64)?);
+        self.recordings.names(from.handle, source - from.offset_bytes);
+        self.recordings.names(to.handle, target - to.offset_bytes);
         let driver = &self.shared.driver;
         // SAFETY: both ranges were checked.
         driver.check("copy", unsafe { (driver.calls.copy)(target, source, bytes, self.stream) })
@@ -205,7 +222,7 @@ impl DeviceLane for Lane {
     }
 
     fn launch(&mut self, launch: &Launch<'_>) -> Result<(), DeviceError> {
-        self.enter()?;
+        self.enter_to_record()?;
         let source = self.sources.get(&launch.module);
         let source = source.ok_or_else(|| DeviceError::Call(format!("{}: no such module", launch.entry)))?;
         kernels::check_arguments(source, launch)?;
@@ -220,7 +237,11 @@ impl DeviceLane for Lane {
         let mut values = Vec::with_capacity(launch.arguments.len());
         for argument in launch.arguments {
             values.push(match *argument {
-                Argument::Buffer(handle) => self.shared.memory().place(handle)?.0,
+                Argument::Buffer(handle) => {
+                    let at = self.shared.memory().place(handle)?.0;
+                    self.recordings.names(handle, at);
+                    at
+                }
                 Argument::I32(v) => u64::from(v.cast_unsigned()),
                 Argument::U32(v) => u64::from(v),
                 Argument::I64(v) => v.cast_unsigned(),
@@ -250,6 +271,22 @@ impl DeviceLane for Lane {
                 std::ptr::null_mut(),
             )
         })
+    }
+
+    fn begin_recording(&mut self) -> Result<bool, DeviceError> {
+        self.begin()
+    }
+
+    fn end_recording(&mut self, keep: bool) -> Result<Option<Recording>, DeviceError> {
+        self.end(keep)
+    }
+
+    fn replay(&mut self, recording: Recording) -> Result<(), DeviceError> {
+        self.start(recording)
+    }
+
+    fn forget(&mut self, recording: Recording) {
+        self.drop_recording(recording);
     }
 
     fn synchronize(&mut self) -> Result<(), DeviceError> {
@@ -295,18 +332,24 @@ impl DeviceLane for Lane {
     }
 
     fn blas(&mut self) -> Option<&mut dyn Blas> {
+        if self.recordings.is_on() {
+            return None;
+        }
         self.open_blas();
         // Without a library, or with one that does not open, the portable kernels serve.
         (self.blas.is_some() || self.shared.kernels.is_ok()).then_some(self as &mut dyn Blas)
     }
 
     fn solver(&mut self) -> Option<&mut dyn Solver> {
+        if self.recordings.is_on() {
+            return None;
+        }
         if self.solver.is_none() {
             let library = self.shared.solver?;
             // Transposes and batched factorisations are the BLAS's.
             self.open_blas();
             self.blas.as_ref()?;
-            match SolverLane::open(library, self) {
+            match library.open(self) {
                 Ok(solver) => self.solver = Some(solver),
                 Err(e) => {
                     eprintln!("{} does not open: {e}", library.software());
@@ -336,17 +379,18 @@ impl Lane {
     pub(super) fn blas_lane(&mut self) -> Result<&mut BlasLane, DeviceError> {
         self.blas.as_mut().ok_or_else(|| DeviceError::Unsupported("no BLAS is open".into()))
     }
-    pub(super) fn solver_lane(&self) -> Result<&SolverLane, DeviceError> {
-        self.solver.as_ref().ok_or_else(|| DeviceError::Unsupported("no solver is open".into()))
+    pub(super) fn solver_lane(&self) -> Result<SolverLane, DeviceError> {
+        self.solver.ok_or_else(|| DeviceError::Unsupported("no solver is open".into()))
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
         // A lost device refuses all of this, and the process that held it ends soon.
-        if self.enter().is_err() {
+        if self.enter_to_record().is_err() {
             return;
         }
+        self.drop_recordings();
         let _ = self.settle();
         if let Some(blas) = self.blas.take() {
             blas.close(self);

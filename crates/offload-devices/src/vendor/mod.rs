@@ -8,12 +8,15 @@ mod blas;
 mod code;
 mod compile;
 mod cuda;
+mod cusolver;
 mod device;
 mod driver;
 mod health;
 mod lane;
 mod memory;
+mod recording;
 mod rocm;
+mod rocsolver;
 mod search;
 mod solver;
 

@@ -5,6 +5,7 @@ use super::code::Kernels;
 use super::compile::Compiler;
 use super::device::{Card, HEADROOM_BYTES, Shared, WORKSPACE_SHARE};
 use super::driver::Driver;
+use super::solver::SolverLibrary;
 use crate::discover::Options;
 use crate::kernels::KernelCache;
 use offload_core::device::{Backend, Descriptor, Device, DeviceError};
@@ -53,6 +54,8 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     let cache = KernelCache::new(options.kernel_cache.clone());
     let kernels = Compiler::hiprtc(&descriptor.architecture, cache).map(Kernels::Compiler);
     let blas = BlasLibrary::rocblas();
+    let solver =
+        blas.as_ref().map_err(|_| "there is no rocBLAS".to_string()).and_then(SolverLibrary::rocsolver);
     let mut note = |result: Result<&str, &String>, what: &str| {
         descriptor.software.push(match result {
             Ok(name) => name.to_string(),
@@ -61,10 +64,11 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     };
     note(kernels.as_ref().map(Kernels::software), "hipRTC");
     note(blas.as_ref().map(BlasLibrary::software), "rocBLAS");
+    note(solver.as_ref().map(SolverLibrary::software), "rocSOLVER");
     let (free, _) = driver.memory_info()?;
     let capacity = options.memory_bytes.unwrap_or(u64::MAX).min(free.saturating_sub(HEADROOM_BYTES));
     descriptor.memory_bytes = capacity - capacity / WORKSPACE_SHARE;
-    let shared = Shared::new(driver, context, capacity, kernels, blas.ok(), None);
+    let shared = Shared::new(driver, context, capacity, kernels, blas.ok(), solver.ok());
     Ok(Arc::new(Card { descriptor, shared: Arc::new(shared), monitor: None }))
 }
 

@@ -1,5 +1,6 @@
 // A driver of host memory with the names of NVIDIA's: what is above it can be tried on a machine without a card. Kernels
-// load and start and do nothing, but for the transpose of PTX.
+// load and start and do nothing, but for two of PTX. Launches can be recorded, unless NO_GRAPHS is defined.
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,45 @@
 typedef int R;
 typedef struct { double at; } Event;
 static size_t used = 0, limit = (size_t)3 << 30;
+// Memory that was given, each piece with its size and the next before it.
+static size_t *blocks;
+static pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
+
+// What a test wants to know of graphs, and what it wants to go wrong: each call by its name, answering this code.
+static char trace[1 << 16];
+static const char *failing = "";
+static int with, alive;
+const char *fake_trace(void) { return trace; }
+void fake_fail(const char *call, int code) { failing = strdup(call); with = code; }
+int fake_alive(void) { return alive; }
+static int fails(const char *call) {
+  if (strlen(trace) + strlen(call) + 2 < sizeof trace) strcat(strcat(trace, call), " ");
+  return strcmp(failing, call) ? 0 : with;
+}
+
+// Kernels take their arguments as numbers, so that they can be kept.
+typedef struct { void *f; uint64_t p[6]; unsigned groups; } Node;
+typedef struct { int count; Node *nodes; } Graph;
+typedef struct { int recording, broken; Graph graph; } Stream;
+#define ADD ((void *)5)
+#define COPY ((void *)6)
+#define SET ((void *)7)
+static __thread int recordings;
+static R run(Node *n);
+static R start(Stream *s, Node n) {
+  if (!s || !s->recording) return run(&n);
+  R code = fails("noted");
+  if (code) { s->broken = 1; return code; }
+  s->graph.nodes = realloc(s->graph.nodes, (s->graph.count + 1) * sizeof n);
+  s->graph.nodes[s->graph.count++] = n;
+  return 0;
+}
+// What cannot be recorded ends the recording.
+static R refuse(Stream *s) {
+  if (!s || !s->recording) return 0;
+  s->broken = 1;
+  return 900;
+}
 R cuInit(unsigned f) { return 0; }
 R cuDriverGetVersion(int *v) { *v = 13000; return 0; }
 R cuDeviceGetCount(int *n) { *n = 1; return 0; }
@@ -20,27 +60,59 @@ R cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)1; return 0; }
 R cuCtxSetCurrent(void *c) { return c == (void *)1 ? 0 : 201; }
 R cuMemGetInfo_v2(size_t *f, size_t *t) { *f = limit - used; *t = limit; return 0; }
 R cuMemAlloc_v2(uint64_t *p, size_t n) {
+  if (recordings) return 900;
   if (n > limit - used) return 2;
   size_t *m = malloc(n + 512);
   if (!m) return 2;
-  m[0] = n; used += n;
+  pthread_mutex_lock(&books);
+  m[0] = n; m[1] = (size_t)blocks; blocks = m; used += n;
+  pthread_mutex_unlock(&books);
   memset(m + 64, 0xa5, n);
   *p = (uint64_t)(m + 64);
   return 0;
 }
-R cuMemFree_v2(uint64_t p) { size_t *m = (size_t *)p - 64; used -= m[0]; free(m); return 0; }
-R cuMemcpyHtoDAsync_v2(uint64_t d, const void *s, size_t n, void *q) { memcpy((void *)d, s, n); return 0; }
-R cuMemcpyDtoHAsync_v2(void *d, uint64_t s, size_t n, void *q) { memcpy(d, (void *)s, n); return 0; }
-R cuMemcpyDtoDAsync_v2(uint64_t d, uint64_t s, size_t n, void *q) { memmove((void *)d, (void *)s, n); return 0; }
-R cuMemsetD8Async(uint64_t d, unsigned char b, size_t n, void *q) { memset((void *)d, b, n); return 0; }
+R cuMemFree_v2(uint64_t p) {
+  size_t *m = (size_t *)p - 64, **at = &blocks;
+  pthread_mutex_lock(&books);
+  while (*at && *at != m) at = (size_t **)(*at + 1);
+  if (*at) { *at = (size_t *)m[1]; used -= m[0]; free(m); m = 0; }
+  pthread_mutex_unlock(&books);
+  return m ? 1 : 0;
+}
+// Whether these bytes are of the driver's memory.
+int fake_holds(uint64_t p, size_t n) {
+  int held = 0;
+  pthread_mutex_lock(&books);
+  for (size_t *m = blocks; m && !held; m = (size_t *)m[1])
+    held = p >= (uint64_t)(m + 64) && p + n <= (uint64_t)(m + 64) + m[0];
+  pthread_mutex_unlock(&books);
+  return held;
+}
+R cuMemcpyHtoDAsync_v2(uint64_t d, const void *s, size_t n, void *q) {
+  if (refuse(q)) return 900;
+  memcpy((void *)d, s, n);
+  return 0;
+}
+R cuMemcpyDtoHAsync_v2(void *d, uint64_t s, size_t n, void *q) {
+  if (refuse(q)) return 900;
+  memcpy(d, (void *)s, n);
+  return 0;
+}
+R cuMemcpyDtoDAsync_v2(uint64_t d, uint64_t s, size_t n, void *q) { return start(q, (Node){COPY, {d, s, n}}); }
+R cuMemsetD8Async(uint64_t d, unsigned char b, size_t n, void *q) { return start(q, (Node){SET, {d, b, n}}); }
 R cuMemHostRegister_v2(void *p, size_t n, unsigned f) { return 0; }
 R cuMemHostUnregister(void *p) { return 0; }
 R cuCtxGetStreamPriorityRange(int *l, int *g) { *l = 0; *g = -5; return 0; }
-R cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = malloc(1); return 0; }
-R cuStreamSynchronize(void *s) { return 0; }
-R cuStreamDestroy_v2(void *s) { free(s); return 0; }
+R cuStreamCreateWithPriority(void **s, unsigned f, int p) { *s = calloc(1, sizeof(Stream)); return 0; }
+R cuStreamSynchronize(void *s) { return refuse(s); }
+R cuStreamDestroy_v2(void *s) {
+  if (((Stream *)s)->recording) recordings--, alive--;
+  free(s);
+  return 0;
+}
 R cuEventCreate(void **e, unsigned f) { *e = calloc(1, sizeof(Event)); return 0; }
 R cuEventRecord(void *e, void *s) {
+  if (refuse(s)) return 900;
   struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
   ((Event *)e)->at = t.tv_sec * 1e3 + t.tv_nsec / 1e6;
   return 0;
@@ -74,18 +146,80 @@ R cuModuleGetFunction(void **f, void *m, const char *n) {
   snprintf(entry, sizeof entry, ".entry %s(", n);
   if (!strstr(m, entry)) return 500;
   if (!strcmp(n, "matrix_transpose")) *f = TRANSPOSE;
+  if (!strcmp(n, "test_add")) *f = ADD;
   return 0;
 }
 // Of matrices of doubles, as many as there are groups for tiles of 32 x 32.
-static R transpose(unsigned groups, void **p) {
-  uint64_t rows = *(uint32_t *)p[0], columns = *(uint32_t *)p[1], tiles = (rows + 31) / 32 * ((columns + 31) / 32);
-  double *from = *(double **)p[2] + *(uint64_t *)p[3], *to = *(double **)p[4] + *(uint64_t *)p[5];
+static R transpose(unsigned groups, uint64_t *p) {
+  uint64_t rows = p[0], columns = p[1], tiles = (rows + 31) / 32 * ((columns + 31) / 32);
+  double *from = (double *)p[2] + p[3], *to = (double *)p[4] + p[5];
   for (uint64_t k = 0; k < groups / tiles; k++)
     for (uint64_t i = 0; i < rows; i++)
       for (uint64_t j = 0; j < columns; j++) to[(k * columns + j) * rows + i] = from[(k * rows + i) * columns + j];
   return 0;
 }
-R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) {
-  return f == TRANSPOSE ? transpose(a, p) : 0;
+static R run(Node *n) {
+  uint64_t *p = n->p;
+  if (n->f == TRANSPOSE) return transpose(n->groups, p);
+  if (n->f == ADD) for (uint64_t i = 0; i < p[0]; i++) ((uint64_t *)p[2])[i] += p[1];
+  if (n->f == COPY) memmove((void *)p[0], (void *)p[1], p[2]);
+  if (n->f == SET) memset((void *)p[0], (int)p[1], p[2]);
+  return 0;
 }
+R cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g, unsigned h, void *s, void **p, void **x) {
+  // Bytes of each argument.
+  const char *sizes = f == TRANSPOSE ? "448888" : f == ADD ? "488" : "";
+  Node n = {f, {0}, a};
+  for (int i = 0; sizes[i]; i++) memcpy(n.p + i, p[i], sizes[i] - '0');
+  return start(s, n);
+}
+#ifndef NO_GRAPHS
+R cuStreamBeginCapture_v2(void *q, int mode) {
+  Stream *s = q;
+  R code = fails("begin");
+  if (code || s->recording || mode != 1) return code ? code : 1;
+  s->recording = 1; s->broken = 0; s->graph = (Graph){0};
+  recordings++; alive++;
+  return 0;
+}
+// A driver that answers 901 has left the recording, and one that answers anything else but 0 has not.
+R cuStreamEndCapture(void *q, void **graph) {
+  Stream *s = q;
+  R code = fails("end");
+  *graph = 0;
+  if (!s->recording) return 1;
+  if (!code && s->broken) code = 901;
+  if (code && code != 901) return code;
+  s->recording = 0; recordings--; alive--;
+  if (code) { free(s->graph.nodes); return code; }
+  *graph = memcpy(malloc(sizeof(Graph)), &s->graph, sizeof(Graph));
+  alive++;
+  return 0;
+}
+R cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+  R code = fails("instantiate");
+  if (code) return code;
+  Graph *from = graph, *to = malloc(sizeof *to);
+  *to = (Graph){from->count, malloc(from->count * sizeof(Node) + 1)};
+  memcpy(to->nodes, from->nodes, from->count * sizeof(Node));
+  *executable = to;
+  alive++;
+  return 0;
+}
+R cuGraphLaunch(void *executable, void *q) {
+  R code = fails("start");
+  if (code || refuse(q)) return code ? code : 900;
+  Graph *g = executable;
+  for (int i = 0; i < g->count; i++) run(g->nodes + i);
+  return 0;
+}
+static R end(const char *call, Graph *g) {
+  R code = fails(call);
+  free(g->nodes); free(g);
+  alive--;
+  return code;
+}
+R cuGraphDestroy(void *graph) { return end("destroy", graph); }
+R cuGraphExecDestroy(void *executable) { return end("destroy_executable", executable); }
+#endif
 R cuGetErrorName(int e, const char **s) { *s = "FAKE_ERROR"; return 0; }

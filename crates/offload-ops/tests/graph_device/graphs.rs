@@ -42,6 +42,16 @@ impl Made {
     }
 }
 
+/// Layers of so many nodes, each joined to the same of the next layer, and all of the first to node 0: as many frontiers of
+/// that width as there are layers.
+pub fn layers(width: u64, count: u64, directed: bool) -> Made {
+    let first = (1..=width).map(|v| (0, v));
+    let next = (1..=width * (count - 1)).map(|v| (v, v + width));
+    let edges = first.chain(next).collect();
+    let name = format!("{count} layers of {width}");
+    Made { name, edges, weights: None, ids: (0..=width * count).collect(), directed }
+}
+
 /// Numbers by SplitMix64.
 struct Random(u64);
 

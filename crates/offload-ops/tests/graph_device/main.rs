@@ -5,15 +5,18 @@
 
 mod counting;
 mod graphs;
+mod recording;
 
 use counting::Counting;
-use graphs::{Made, all, fits};
+use graphs::{Made, all, fits, layers};
 use offload_api::{Record, ResidentKey, Tensor, Value};
 use offload_core::device::{Device, DeviceHost, DeviceJob, InProcess, Isolation, JobLane, LanePriority};
 use offload_core::{Cancel, Context, DeviceNeed, Failure, Graph, Progress, Registered, TenantId};
 use offload_devices::discover::Options;
 use offload_devices::opencl;
+use recording::Recorder;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Every OpenCL device; none, and said why, where there is none.
 fn devices() -> Vec<(String, Arc<dyn Device>)> {
@@ -124,6 +127,25 @@ fn a_device_answers_as_the_cpu() {
         println!("{device}: {ran} jobs");
         assert!(off.is_empty(), "{device}:\n{}", off.join("\n"));
         assert!(ran >= 100 || !fits(usize::MAX), "{device} ran {ran} jobs only");
+    }
+}
+
+#[test]
+fn wide_frontiers_are_searched_by_steps_that_are_recorded() {
+    // Wider than a group's own, for four times as many levels as there are steps between two looks.
+    for graph in [layers(1100, 16, true), layers(1100, 16, false)].iter().filter(|g| fits(g.ids().len())) {
+        let inputs = graph.inputs(None).with("start", Value::Tensor(Tensor::scalar(0u64)));
+        let op = operation("bfs");
+        let want = op.operation.cpu(inputs.clone(), &Context::default()).unwrap();
+        for (device, opened) in devices() {
+            let (recorder, started) = Recorder::new(opened);
+            let host = InProcess::new(Arc::new(recorder));
+            let mut lane = host.open(LanePriority::Normal).unwrap();
+            let got = on(lane.as_mut(), op, &inputs, "t", Context::default()).unwrap();
+            assert_eq!(difference(&got, &want), None, "{device}: {}", graph.name);
+            let started = started.load(Ordering::Relaxed);
+            assert!(started >= 2, "{device}: {}: {started} recordings were started", graph.name);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::device::{self, BLOCK, Rows, SCAN};
 use crate::need::Extents;
 use offload_api::{Record, Tensor};
 use offload_core::Failure;
-use offload_core::device::{Buffer, Gpu, Groups, KernelText};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText, Rounds};
 use rayon::prelude::*;
 
 /// Wide steps between two looks.
@@ -146,49 +146,59 @@ impl Search {
     }
 
     fn run(&self, gpu: &mut Gpu<'_>, start: u32) -> Result<(), Failure> {
-        let one = Groups([1, 1, 1]);
+        // Steps of the whole card, and whether its frontier has become one group's again.
+        let mut wide = Rounds::new(|gpu: &mut Gpu<'_>| {
+            (0..STEPS).try_for_each(|_| self.wide(gpu))?;
+            self.near(gpu, None)
+        });
+        self.near(gpu, Some(start))?;
+        loop {
+            let at = gpu.download(&self.state)?;
+            if at[FOUND] == 0 {
+                return Ok(());
+            }
+            if at[WIDE] == 0 {
+                self.near(gpu, None)?;
+            } else {
+                wide.run(gpu, 1)?;
+            }
+        }
+    }
+
+    /// Small levels, from `start` or from where the search stands.
+    fn near(&self, gpu: &mut Gpu<'_>, start: Option<u32>) -> Result<(), Failure> {
+        let Rows { offsets, targets, arcs, .. } = &self.rows;
+        let Search { levels, parents, queues, state, .. } = self;
+        graph_bfs_near(
+            gpu,
+            Groups([1, 1, 1]),
+            self.n as u32,
+            *arcs as u32,
+            u32::from(start.is_some()),
+            start.unwrap_or(0),
+            offsets,
+            targets,
+            levels,
+            parents,
+            queues,
+            state,
+        )
+    }
+
+    /// A step of the whole card.
+    fn wide(&self, gpu: &mut Gpu<'_>) -> Result<(), Failure> {
         let (n, both_ways) = (self.n as u32, u32::from(self.both_ways));
         let Rows { offsets, targets, arcs, .. } = &self.rows;
         let Search { levels, parents, queues, far, state, .. } = self;
         // A frontier is at most all nodes, and mostly many fewer; long rows have at least one part for each LONG arcs.
         let forward = device::groups(gpu, self.n);
         let long = device::groups(gpu, *arcs);
-        let mut begin = 1;
-        loop {
-            graph_bfs_near(
-                gpu,
-                one,
-                n,
-                *arcs as u32,
-                begin,
-                start,
-                offsets,
-                targets,
-                levels,
-                parents,
-                queues,
-                state,
-            )?;
-            begin = 0;
-            let at = gpu.download(state)?;
-            if at[FOUND] == 0 {
-                return Ok(());
-            }
-            if at[WIDE] == 0 {
-                continue;
-            }
-            for _ in 0..STEPS {
-                graph_bfs_turn(gpu, one, n, both_ways, state)?;
-                graph_bfs_forward(
-                    gpu, forward, n, both_ways, offsets, targets, levels, parents, queues, far, state,
-                )?;
-                graph_bfs_long(
-                    gpu, long, n, both_ways, offsets, targets, levels, parents, queues, far, state,
-                )?;
-                if self.both_ways {
-                    graph_bfs_backward(gpu, forward, n, offsets, targets, levels, parents, queues, state)?;
-                }
-            }
+        graph_bfs_turn(gpu, Groups([1, 1, 1]), n, both_ways, state)?;
+        graph_bfs_forward(gpu, forward, n, both_ways, offsets, targets, levels, parents, queues, far, state)?;
+        graph_bfs_long(gpu, long, n, both_ways, offsets, targets, levels, parents, queues, far, state)?;
+        if self.both_ways {
+            graph_bfs_backward(gpu, forward, n, offsets, targets, levels, parents, queues, state)?;
         }
+        Ok(())
     }
 }

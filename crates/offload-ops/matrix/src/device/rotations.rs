@@ -8,7 +8,7 @@ use super::kernels::{
 use super::own::{Panels, groups, identity, items, panels_elements};
 use crate::kernel::real::Real;
 use offload_core::Failure;
-use offload_core::device::{Buffer, DeviceError, Gpu, Groups};
+use offload_core::device::{Buffer, DeviceError, Gpu, Groups, Rounds};
 
 /// Columns that one group turns; twice `PAIRS` in the text.
 pub(super) const WHOLE: usize = 64;
@@ -76,12 +76,15 @@ fn turn<T: Real>(
     } else {
         let ends = n + n % 2;
         let turned = gpu.zeros::<u32>(ends / 2 * count)?;
-        for sweep in 0..SWEEPS {
+        let all = groups(ends / 2 * count)?;
+        let mut sweeps = Rounds::new(|gpu: &mut Gpu<'_>| {
             gpu.clear(&turned)?;
-            for round in 0..ends as u32 - 1 {
-                let all = groups(ends / 2 * count)?;
-                jacobi_round::<T>(gpu, all, m32, n32, k32, round, tolerance, w, v, &null, &turned)?;
-            }
+            (0..ends as u32 - 1).try_for_each(|round| {
+                jacobi_round::<T>(gpu, all, m32, n32, k32, round, tolerance, w, v, &null, &turned)
+            })
+        });
+        for sweep in 0..SWEEPS {
+            sweeps.run(gpu, 1)?;
             let turned = gpu.download(&turned)?;
             converged = turned.chunks(ends / 2).map(|t| t.iter().all(|x| *x == 0)).collect();
             if converged.iter().all(|c| *c) {

@@ -1,27 +1,26 @@
-//! The CUDA driver's lanes over a fake libcuda of host memory: addresses, bounds, zeroing, memory pressure.
+//! The drivers' lanes over fake libraries of host memory: addresses, bounds, zeroing, memory pressure, recordings, rocSOLVER.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod fake;
+mod recording;
+mod rocsolver;
+
+use fake::Fake;
 use offload_core::TenantId;
 use offload_core::device::{At, Device, DeviceError, LanePriority};
 use offload_devices::discover::{Options, discover, open};
-use std::process::Command;
 use std::sync::Arc;
 
-/// The fake driver, compiled and put where the driver is looked for; `None`, said aloud, without a C compiler.
-fn fake(memory_bytes: u64) -> Option<Arc<dyn Device>> {
-    let folder = std::env::temp_dir().join(format!("fake-cuda-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake/libcuda.c");
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-w", "-o"])
-        .arg(folder.join("libcuda.so.1"))
-        .arg(source)
-        .status();
-    if !built.is_ok_and(|s| s.success()) {
-        println!("skipped: no C compiler");
-        return None;
-    }
+/// Where libraries are looked for first.
+fn look_in(fake: &Fake) {
     // SAFETY: each test is a process of its own (nextest), and no other thread runs yet.
-    unsafe { std::env::set_var("HELIOSDB_GPU_LIBRARY_PATH", &folder) };
+    unsafe { std::env::set_var("HELIOSDB_GPU_LIBRARY_PATH", fake.path()) };
+}
+
+/// The fake card; `None`, said aloud, without a C compiler.
+fn fake(memory_bytes: u64) -> Option<Arc<dyn Device>> {
+    let libraries = Fake::cuda(&[])?;
+    look_in(&libraries);
     let options = Options { memory_bytes: Some(memory_bytes), ..Options::default() };
     let found = discover(&options);
     assert_eq!(found.devices.len(), 1, "{found:?}");
