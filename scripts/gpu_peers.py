@@ -252,7 +252,7 @@ class Torch:
                 "std": lambda: windows.std(2),
                 "median": lambda: windows.median(2).values,
             }[of]
-        if operation == "timeseries.anomaly_detection":
+        if operation == "timeseries.anomaly_detection" and has["method"] == "mad" and "window" not in has:
 
             def robust():
                 data = x["data"]
@@ -415,7 +415,7 @@ def series_call(xp, work, x, has):
             return xp.fft.irfft(along * along.conj())[:lags] / (data * data).sum()
 
         return correlate
-    if operation == "timeseries.anomaly_detection":
+    if operation == "timeseries.anomaly_detection" and has["method"] == "mad" and "window" not in has:
 
         def robust():
             data = x["data"]

@@ -178,24 +178,116 @@ fn windows_are_as_far_from_a_query_as_on_the_cpu() {
     }
 }
 
+/// Jobs of anomaly detection: by name, over series that are hard on it.
+fn scored(series: usize, n: usize) -> Vec<(&'static str, Vec<f64>)> {
+    let noise = |i: usize| (0..12).map(|k| unit(12 * i as u64 + k)).sum::<f64>() - 6.0;
+    let mut all = hard(series * n);
+    all.extend([
+        ("constant", vec![0.3; series * n]),
+        (
+            "two values",
+            (0..series * n).map(|i| if mixed(i as u64).is_multiple_of(7) { 1.0 } else { 0.1 }).collect(),
+        ),
+        (
+            "spikes in noise",
+            (0..series * n).map(|i| noise(i) + if i % 101 == 50 { 15.0 } else { 0.0 }).collect(),
+        ),
+        // Few steps, so that values stand where clipping cuts.
+        ("whole numbers in noise", (0..series * n).map(|i| (noise(i) * 2.0).round()).collect()),
+        ("1e100 in noise", (0..series * n).map(|i| if i % 59 == 7 { -1e100 } else { noise(i) }).collect()),
+    ]);
+    all
+}
+
+/// All of short series, and every third of long ones: launches are slow on a CPU.
+fn some(of: Vec<(&'static str, Vec<f64>)>) -> impl Iterator<Item = (&'static str, Vec<f64>)> {
+    let long = of.first().is_some_and(|(_, values)| values.len() > 2000);
+    of.into_iter().step_by(if long { 3 } else { 1 })
+}
+
+fn to_the_bit(device: &mut lanes::Device, about: &str, inputs: &Record<Tensor>) {
+    let (got, want) =
+        (device.run("anomaly_detection", inputs).unwrap(), cpu("anomaly_detection", inputs).unwrap());
+    for name in ["all_scores", "scores", "indices", "series"] {
+        let (g, w) = (numbers(&got, name), numbers(&want, name));
+        assert_eq!(g.len(), w.len(), "{}: {about}: {name}", device.name);
+        if let Some(i) = (0..w.len()).find(|&i| g[i].to_bits() != w[i].to_bits()) {
+            panic!("{}: {about}: {name} at {i}: {:e}, on the cpu {:e}", device.name, g[i], w[i]);
+        }
+    }
+}
+
+fn scoring(series: usize, n: usize, values: &[f64], method: &str) -> Record<Tensor> {
+    Record::new()
+        .with("data", Value::Tensor(Tensor::new([series, n], values.to_vec()).unwrap()))
+        .with("method", Value::Text(method.into()))
+        .with("threshold", Value::Float(2.0))
+        .with("all_scores", Value::Bool(true))
+}
+
 #[test]
 fn values_have_the_scores_of_the_cpu_to_the_bit() {
     for mut device in devices() {
-        for (series, n) in [(1, 1), (1, 2), (3, 65), (2, 1500), (1, 5000), (90, 11)] {
-            for (kind, values) in hard(series * n) {
-                let inputs = Record::new()
-                    .with("data", Value::Tensor(Tensor::new([series, n], values).unwrap()))
-                    .with("threshold", Value::Float(2.0))
-                    .with("all_scores", Value::Bool(true));
+        // Of more than 8192 values a series is clipped by many groups.
+        for (series, n) in [(1, 1), (1, 2), (3, 65), (2, 1500), (1, 5000), (90, 11), (2, 8193)] {
+            for (kind, values) in some(scored(series, n)) {
+                for method in ["mad", "zscore"] {
+                    let inputs = scoring(series, n, &values, method);
+                    to_the_bit(&mut device, &format!("{method}: {kind} of {series}×{n}"), &inputs);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_have_the_scores_of_the_cpu_against_those_before() {
+    for mut device in devices() {
+        for (series, n, window) in [
+            (1, 1, 3),
+            (1, 4, 3),
+            (5, 131, 3),
+            (3, 65, 4),
+            (2, 700, 100),
+            (2, 301, 101),
+            (3, 200, 199),
+            (2, 64, 64),
+            (2, 64, 1000),
+        ] {
+            for (kind, values) in scored(series, n) {
+                let about = format!("{kind} of {series}×{n}, {window} before");
+                let with = |method| scoring(series, n, &values, method).with("window", Value::Int(window));
+                to_the_bit(&mut device, &format!("mad: {about}"), &with("mad"));
+                let inputs = with("zscore");
                 let (got, want) = (
                     device.run("anomaly_detection", &inputs).unwrap(),
                     cpu("anomaly_detection", &inputs).unwrap(),
                 );
-                for name in ["all_scores", "scores", "indices", "series"] {
-                    let bits =
-                        |r: &Record<Tensor>| numbers(r, name).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                    assert!(bits(&got) == bits(&want), "{}: {kind}: {name} of {series}×{n}", device.name);
+                // A distance is off by roundings of the window's spread, which is at most so many deviations.
+                let spread = (2.0 * window as f64).sqrt();
+                let (g, w) = (numbers(&got, "all_scores"), numbers(&want, "all_scores"));
+                assert_eq!(g.len(), w.len());
+                for (i, (g, w)) in g.iter().zip(&w).enumerate() {
+                    assert!(
+                        (g - w).abs() <= 1e-12 * w + 1e-15 * spread,
+                        "{}: zscore: {about} at {i}: {g:e}, on the cpu {w:e}",
+                        device.name
+                    );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_have_the_scores_of_the_cpu_without_trend_and_season_to_the_bit() {
+    for mut device in devices() {
+        for (series, n, period) in
+            [(1, 4, 2), (2, 5, 2), (3, 65, 7), (5, 61, 30), (1, 5000, 24), (2, 700, 100), (70, 29, 3)]
+        {
+            for (kind, values) in some(scored(series, n)) {
+                let inputs = scoring(series, n, &values, "stl").with("period", Value::Int(period));
+                to_the_bit(&mut device, &format!("stl: {kind} of {series}×{n}, period {period}"), &inputs);
             }
         }
     }

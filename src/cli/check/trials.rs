@@ -239,9 +239,24 @@ fn series(list: &mut List) {
             vec![("data", table()), ("window", Input::Int(window)), ("statistics", Input::Words(STATISTICS))];
         let about = format!("{shape:?}, window {window}");
         list.add("timeseries.rolling", about, inputs, Rule::Near(STATISTICS, 1e4));
-        let inputs = vec![("data", table()), ("all_scores", Input::Flag(true))];
-        let rule = Rule::Near(&["series", "indices", "scores", "all_scores"], 0.0);
-        list.add("timeseries.anomaly_detection", format_args!("{shape:?}"), inputs, rule);
+        let (before, period) = (("window", Input::Int(window)), ("period", Input::Int(window.min(100))));
+        for (method, more, factor) in [
+            ("mad", None, 0.0),
+            ("zscore", None, 0.0),
+            ("mad", Some(before.clone()), 0.0),
+            ("zscore", Some(before), 1e4),
+            ("stl", Some(period), 0.0),
+        ] {
+            let about = match &more {
+                Some((parameter, _)) => format!("{shape:?}, {method} with {parameter}"),
+                None => format!("{shape:?}, {method}"),
+            };
+            let mut inputs =
+                vec![("data", table()), ("method", Input::Word(method)), ("all_scores", Input::Flag(true))];
+            inputs.extend(more);
+            let rule = Rule::Near(&["series", "indices", "scores", "all_scores"], factor);
+            list.add("timeseries.anomaly_detection", about, inputs, rule);
+        }
         let inputs = vec![("a", table()), ("max_lag", Input::Int(window))];
         list.add(
             "timeseries.correlate",

@@ -43,6 +43,11 @@ fn main() {
         ("mad", &AnomalyDetection, million()),
         ("mad of 100 before", &AnomalyDetection, million().with("window", int(100))),
         ("zscore", &AnomalyDetection, million().with("method", word("zscore"))),
+        (
+            "zscore of 100 before",
+            &AnomalyDetection,
+            million().with("method", word("zscore")).with("window", int(100)),
+        ),
         ("stl of 24", &AnomalyDetection, million().with("method", word("stl")).with("period", int(24))),
         ("isolation", &AnomalyDetection, million().with("method", word("isolation"))),
         ("autocorrelation, 1000 lags", &Correlate, of("a", 1_000_000).with("max_lag", int(1000))),

@@ -7,6 +7,7 @@ mod median;
 mod reference;
 mod series;
 mod stl;
+mod sums;
 
 offload_core::operations! {
     compress::Compress,

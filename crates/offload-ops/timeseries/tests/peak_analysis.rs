@@ -74,6 +74,7 @@ fn no_operation_takes_more_memory_than_its_plan_says() {
             (&AnomalyDetection, anomalies("zscore")),
             (&AnomalyDetection, anomalies("mad").with("window", Value::Int(30))),
             (&AnomalyDetection, anomalies("zscore").with("window", Value::Int(30))),
+            (&AnomalyDetection, anomalies("zscore").with("window", Value::Int(60_000))),
             (&AnomalyDetection, anomalies("stl").with("period", Value::Int(2))),
             (&AnomalyDetection, anomalies("stl").with("period", Value::Int(20))),
             (&AnomalyDetection, anomalies("isolation")),

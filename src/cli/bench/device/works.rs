@@ -358,9 +358,22 @@ fn series(sizes: &Sizes) -> Vec<Work> {
     let data = ("data", uniform(F64, &[some, of_each], 36));
     let more = vec![("points", Input::Int(points as i64))];
     add("timeseries.downsample", &format!("{some} × {of_each} to {points}"), data, more, "values", None);
-    let about = format!("mad, {many} × {long}");
-    let more = vec![("method", Input::Word("mad")), ("all_scores", Input::Flag(true))];
-    add("timeseries.anomaly_detection", &about, table(), more, "all_scores", None);
+    let before = ("window", Input::Int(window as i64));
+    for (method, parameter) in [
+        ("mad", None),
+        ("zscore", None),
+        ("mad", Some(before.clone())),
+        ("zscore", Some(before)),
+        ("stl", Some(("period", Input::Int(24)))),
+    ] {
+        let mut about = format!("{method}, {many} × {long}");
+        if let Some((name, Input::Int(value))) = &parameter {
+            about += &format!(", {name} {value}");
+        }
+        let mut more = vec![("method", Input::Word(method)), ("all_scores", Input::Flag(true))];
+        more.extend(parameter);
+        add("timeseries.anomaly_detection", &about, table(), more, "all_scores", None);
+    }
     let data = || uniform(F64, &[one], 33);
     let more = vec![("max_lag", Input::Int(window as i64))];
     add("timeseries.correlate", &format!("{one}, {window} lags"), ("a", data()), more, "values", None);

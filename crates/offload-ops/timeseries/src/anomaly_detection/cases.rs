@@ -1,6 +1,6 @@
 //! Worked examples of scores: SciPy, statsmodels and scikit-learn.
 
-use crate::reference::{by_hand, case, exactly, many, rows, series, tensor};
+use crate::reference::{by_hand, case, exactly, list, many, rows, series, tensor};
 use crate::series::{filled, vector};
 use offload_api::{Record, Value};
 use offload_core::{Case, Expect, Tolerance};
@@ -25,6 +25,19 @@ pub(super) fn cases() -> Vec<Case> {
     let mut ends = [0.0, (LONG - 1) as f64]
         .map(|end| shuffled.iter().position(|x| *x == end).unwrap_or_default() as i64);
     ends.sort_unstable();
+    let below = 9000.0f64;
+    let mut with_outlier: Vec<f64> = (0..9000).map(|i| ((i * 7919) % 9000) as f64).collect();
+    with_outlier.insert(4321, 1e6);
+    // Series of several groups, each a multiple of the same.
+    let ramps = || {
+        let values: Vec<f64> = (0..20 * 9).map(|i| ((i / 9 + 1) * (i % 9)) as f64).collect();
+        of(many(&values, 9)).with("all_scores", Value::Bool(true))
+    };
+    let ramp_scores = |score: f64| {
+        let scores = (0..20 * 9).map(|i| if i % 9 < 4 { 0.0 } else { score }).collect();
+        let scores = Record::new().with("all_scores", Value::Tensor(filled(vec![20, 9], scores)));
+        Expect::Outputs(scores, Tolerance::new(0.0, 1e-15))
+    };
     let mut cases = vec![
         by_hand(
             "a spike among few",
@@ -105,6 +118,40 @@ pub(super) fn cases() -> Vec<Case> {
                 Tolerance::new(0.0, 1e-15),
             ),
         ),
+        by_hand(
+            "an outlier of a long series goes, and the others stay",
+            of(series(&with_outlier)).with("method", word("zscore")),
+            // Of the whole numbers below n the mean is (n - 1) / 2, and the variance (n² - 1) / 12.
+            Expect::Outputs(
+                Record::new().with("indices", vector(vec![4321i64])).with(
+                    "scores",
+                    vector(vec![(1e6 - (below - 1.0) / 2.0) / ((below * below - 1.0) / 12.0).sqrt()]),
+                ),
+                Tolerance::new(0.0, 1e-13),
+            ),
+        ),
+        by_hand(
+            "ramps, against the medians before",
+            ramps().with("method", word("mad")).with("window", Value::Int(4)),
+            // 2.5 from the median, 0.5 and 1.5 from which the four are.
+            ramp_scores(2.5 / 1.482_602_218_505_602),
+        ),
+        by_hand(
+            "ramps, against the means before",
+            ramps().with("method", word("zscore")).with("window", Value::Int(4)),
+            ramp_scores(2.5 / 1.25f64.sqrt()),
+        ),
+        by_hand(
+            "more than half of those before are one",
+            of(series(&[1.0, 3.0, 1.0, 1.0, 1.0, 4.0])).with("window", Value::Int(5)),
+            // The mean distance is 0.4.
+            Expect::Outputs(
+                Record::new()
+                    .with("indices", vector(vec![5i64]))
+                    .with("scores", vector(vec![3.0 / 0.4 / 1.253_314_137_315_500_1])),
+                Tolerance::new(0.0, 1e-15),
+            ),
+        ),
         by_hand("not a number", of(series(&[1.0, f64::NAN])), Expect::Unprocessable("not_finite")),
         by_hand("beyond the range", of(series(&[1.0, 1e300])), Expect::Unprocessable("out_of_range")),
         by_hand(
@@ -153,7 +200,17 @@ pub(super) fn cases() -> Vec<Case> {
             Some("stl") => Tolerance::new(1e-8, 1e-8),
             _ => Tolerance::new(1e-9, 1e-9),
         };
-        cases.push(case(&row, inputs, want, near));
+        cases.push(case(&row, inputs.clone(), want, near));
+        if row["name"] == "a season of 4, stl" {
+            let twice = |json| {
+                let once = list(json);
+                many(&[&once[..], &once[..]].concat(), once.len())
+            };
+            inputs.set("data", twice(&row["data"]));
+            let mut both = case(&row, inputs, Record::new().with("all_scores", twice(&row["scores"])), near);
+            both.name.push_str(", of two series");
+            cases.push(both);
+        }
     }
     cases
 }

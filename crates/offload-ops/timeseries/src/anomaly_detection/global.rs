@@ -1,7 +1,7 @@
 //! How far values are from the middle of all of them, in deviations that a few outliers do not widen.
 
-use crate::median;
 use crate::series::BLOCK;
+use crate::{median, sums};
 use offload_core::{Context, Failure};
 
 /// How the middle and the deviation are estimated.
@@ -18,7 +18,7 @@ pub(super) const OF_MEDIAN: f64 = 1.482_602_218_505_602;
 /// What makes the mean absolute deviation of normal values their standard deviation: √(π/2).
 pub(super) const OF_MEAN: f64 = 1.253_314_137_315_500_1;
 /// Rounds of clipping; each takes values away, so most series need a few.
-const ROUNDS: usize = 100;
+pub(super) const ROUNDS: usize = 100;
 const CLIP: f64 = 3.0;
 
 /// The middle of a series, how far above it a value is, and the deviation.
@@ -57,7 +57,8 @@ fn write<T: Fn(f64) -> f64>(
     let Usual { middle, to: above, mut deviation } = usual;
     if deviation == 0.0 {
         // More than half of the values are one: the others are held against the mean deviation (Iglewicz and Hoaglin 1993).
-        deviation = OF_MEAN * mean(x, ctx, |v| above(v).abs())?;
+        let [sum] = sums::of(x, ctx, |v| [above(v).abs()])?;
+        deviation = OF_MEAN * (sum / x.len() as f64);
     }
     let deviation = at_least(deviation, size.max(middle.abs()));
     for (x, to) in x.chunks(BLOCK).zip(to.chunks_mut(BLOCK)) {
@@ -86,37 +87,26 @@ pub(super) fn at_least(deviation: f64, size: f64) -> f64 {
 /// none goes.
 fn clipped(x: &[f64], ctx: &Context) -> Result<Usual<impl Fn(f64) -> f64>, Failure> {
     let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
-    let mut count = 0;
+    let mut count = 0.0;
     // The mean as a value near it and the rest, so that an offset takes no digits.
     let (mut origin, mut rest, mut deviation) = (x.first().copied().unwrap_or(0.0), 0.0, 0.0);
     for _ in 0..ROUNDS {
         let inside = |v: f64| (low..=high).contains(&v);
-        let here = x.iter().filter(|&&v| inside(v)).count();
-        if here == count || here == 0 {
+        let near = origin + rest;
+        let [sum, here] = sums::of(x, ctx, |v| if inside(v) { [v - near, 1.0] } else { [0.0, 0.0] })?;
+        if here == count || here == 0.0 {
             break;
         }
-        count = here;
-        let share = |sum: f64| sum * x.len() as f64 / here as f64;
-        origin += rest;
-        rest = share(mean(x, ctx, |v| if inside(v) { v - origin } else { 0.0 })?);
+        (count, origin, rest) = (here, near, sum / here);
         let square = |v: f64| {
             let apart = v - origin - rest;
-            if inside(v) { apart * apart } else { 0.0 }
+            [if inside(v) { apart * apart } else { 0.0 }]
         };
-        deviation = share(mean(x, ctx, square)?).sqrt();
+        let [squares] = sums::of(x, ctx, square)?;
+        deviation = (squares / here).sqrt();
         // What has gone does not come back.
         let middle = origin + rest;
         (low, high) = (low.max(middle - CLIP * deviation), high.min(middle + CLIP * deviation));
     }
     Ok(Usual { middle: origin + rest, to: move |v| v - origin - rest, deviation })
-}
-
-/// The mean of what `of` makes of each value, summed by blocks.
-fn mean(x: &[f64], ctx: &Context, of: impl Fn(f64) -> f64) -> Result<f64, Failure> {
-    let mut sum = 0.0;
-    for block in x.chunks(BLOCK) {
-        ctx.check()?;
-        sum += block.iter().map(|&v| of(v)).sum::<f64>();
-    }
-    Ok(sum / x.len().max(1) as f64)
 }

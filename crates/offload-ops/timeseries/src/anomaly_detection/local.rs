@@ -6,10 +6,9 @@ use crate::series::BLOCK;
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
 
-/// Bytes that a thread takes.
-pub(super) fn bytes(window: u64) -> u64 {
-    8 * (window + 1)
-}
+/// Bytes that a thread takes for each value of a window: in order, or the moments of a block's ends.
+pub(super) const MEDIAN_BYTES: u64 = 8;
+pub(super) const MEAN_BYTES: u64 = 16;
 
 /// Writes how far each value is from the middle of the `window` values before it; 0 where there are fewer.
 pub(super) fn score(
@@ -43,7 +42,9 @@ fn medians(window: usize, x: &[f64], to: &mut [f64], ctx: &Context) -> Result<()
         let (below, above) = sorted.split_at(upper);
         let mut deviation = OF_MEDIAN * middle_of(window, |k| nearest(below, above, middle, k)).value();
         if deviation == 0.0 {
-            deviation = OF_MEAN * sorted.iter().map(|v| middle.to(*v).abs()).sum::<f64>() / window as f64;
+            // In the order of time, as a device has them.
+            let before = x[i..i + window].iter();
+            deviation = OF_MEAN * before.map(|v| middle.to(*v).abs()).sum::<f64>() / window as f64;
         }
         let next = x[i + window];
         *to = far(middle.to(next), at_least(deviation, middle.value()));

@@ -3,10 +3,11 @@
 mod cases;
 mod cpu;
 mod global;
+mod global_gpu;
 mod gpu;
 mod isolation;
 mod local;
-mod select;
+mod local_gpu;
 
 use crate::series::{
     Extents, Need, numbers, one_or_many, output, places, planned, sometimes, unplanned, values_bytes,
@@ -138,7 +139,10 @@ impl Detector {
         match self {
             Detector::Global(global::Scale::Median) => (60.0, 0, median::bytes(n)),
             Detector::Global(global::Scale::Clipped) => (40.0, 0, 0),
-            Detector::Local(_, w) => (80.0 + w as f64 / 4.0, 0, local::bytes(w as u64)),
+            Detector::Local(global::Scale::Median, w) => {
+                (80.0 + w as f64 / 4.0, 0, local::MEDIAN_BYTES * (w as u64 + 1))
+            }
+            Detector::Local(global::Scale::Clipped, w) => (40.0, 0, local::MEAN_BYTES * w as u64),
             Detector::Seasonal(s) => {
                 let each = stl::BYTES_PER_VALUE * n + stl::BYTES_PER_PERIOD * s.period as u64;
                 (s.work(1.0) + 100.0, each, median::bytes(n))

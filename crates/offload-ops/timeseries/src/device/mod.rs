@@ -1,6 +1,8 @@
-//! What the device paths of several operations share: series in device memory as `f64`, sums over a group, and offsets.
+//! What the device paths of several operations share: series in device memory as `f64`, offsets, values by their ranks.
 
 pub(crate) mod scan;
+pub(crate) mod select;
+pub(crate) mod wavelet;
 
 use crate::series::{Extents, LARGEST, checked};
 use offload_api::{DType, Tensor, TensorSpec};

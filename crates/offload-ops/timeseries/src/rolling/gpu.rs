@@ -2,12 +2,12 @@
 //! other and nothing is taken out of a sum; medians from a wavelet matrix.
 
 use super::cpu::Windows;
-use super::wavelet::{self, Wavelet};
 use super::{Inputs, LONGEST, Statistic};
+use crate::device::wavelet::{self, WAVELET, Wavelet};
 use crate::device::{self, ITEMS, SERIES, covering, scan::SCAN, sum, taken_bytes};
 use crate::series::{Extents, filled};
 use offload_api::{Record, Tensor, TensorSpec, Value};
-use offload_core::device::{Buffer, Gpu, KernelText};
+use offload_core::device::{Buffer, Gpu, Groups, KernelText};
 use offload_core::{DeviceNeed, Failure};
 
 offload_core::kernels! {
@@ -38,8 +38,22 @@ offload_core::kernels! {
     );
 }
 
+offload_core::kernels! {
+    /// What windows have in the middle.
+    static MEDIANS = "series_medians" {
+        text: concat!(include_str!("../device/ranks.gpu.c"), include_str!("medians.gpu.c")),
+        block: wavelet::ITEMS,
+        elements: [],
+        defines: [],
+    }
+    /// The medians of windows.
+    fn rolling_medians(
+        count: u32, n: u32, width: u32, fewest: u32, words: u32, marks: [u32], totals: [u32], out: [f64],
+    );
+}
+
 /// What rolling statistics start.
-pub(super) static KERNELS: &[&KernelText] = &[&SERIES, &PIECES, &wavelet::WAVELET, &SCAN];
+pub(super) static KERNELS: &[&KernelText] = &[&SERIES, &PIECES, &WAVELET, &SCAN, &MEDIANS];
 
 /// The most values of all series together that medians are taken of.
 const MOST_FOR_MEDIANS: u64 = 1 << 31;
@@ -128,7 +142,7 @@ pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<T
                     Some(ranks) => ranks,
                     none => none.insert(Wavelet::new(gpu, &x)?),
                 };
-                ranks.medians(gpu, e.n, windows, &out)?;
+                medians(gpu, ranks, e.n, windows, &out)?;
             }
             Some(of) => {
                 // Sum and mean, and variance and its root, are of the same pieces.
@@ -141,6 +155,19 @@ pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<T
         outputs.set(name, Value::Gapped(filled(e.shape(e.n), gpu.download(&out)?)));
     }
     Ok(outputs)
+}
+
+/// The medians of the windows over series of `n` values.
+fn medians(
+    gpu: &mut Gpu<'_>,
+    ranks: &Wavelet,
+    n: usize,
+    w: Windows,
+    out: &Buffer<f64>,
+) -> Result<(), Failure> {
+    let groups = Groups::covering(ranks.count, wavelet::ITEMS);
+    let (count, n, width, fewest) = (ranks.count as u32, n as u32, w.width as u32, w.fewest as u32);
+    rolling_medians(gpu, groups, count, n, width, fewest, ranks.words, &ranks.marks, &ranks.totals, out)
 }
 
 /// Windows joined of pieces, and the memory for that.

@@ -5,7 +5,6 @@ mod cpu;
 mod fold;
 pub(crate) mod gpu;
 mod median;
-mod wavelet;
 
 pub(crate) use cpu::{deviations, means};
 

@@ -14,6 +14,13 @@ pub(super) struct Fit {
     pub(super) jump: usize,
 }
 
+impl Fit {
+    /// A fit at every tenth of the span, as the authors advise.
+    pub(super) fn of(span: usize) -> Fit {
+        Fit { span, jump: span.div_ceil(10).max(1) }
+    }
+}
+
 /// Smooths a series.
 pub(super) fn smooth(
     y: &[f64],

@@ -1,5 +1,6 @@
 //! A series as season, trend and remainder by local regressions (STL: Cleveland, Cleveland, McRae and Terpenning 1990).
 
+pub(crate) mod gpu;
 mod loess;
 
 use crate::median;
@@ -39,15 +40,21 @@ fn odd(span: usize) -> usize {
     span | 1
 }
 
-/// Every how many values a fit is made; between them lines are drawn. A tenth of the span, as the authors advise.
-fn jump(span: usize) -> usize {
-    span.div_ceil(10).max(1)
-}
-
 impl Stl {
     /// The span of the trend: the shortest that leaves the season its variation (section 3.4).
     fn trend_span(&self) -> usize {
         odd((1.5 * self.period as f64 / (1.0 - 1.5 / self.seasons as f64)).ceil() as usize)
+    }
+
+    /// How the trend is smoothed, what of the seasons is trend, and the values of each place of the period.
+    fn trends(&self) -> Fit {
+        Fit::of(self.trend_span())
+    }
+    fn lows(&self) -> Fit {
+        Fit::of(odd(self.period))
+    }
+    fn season_fit(&self) -> Fit {
+        Fit::of(self.seasons)
     }
 
     /// Multiplications and additions.
@@ -72,8 +79,7 @@ impl Stl {
         let mut work = vec![0.0; n];
         let mut seasons = vec![0.0; n + 2 * period];
         let mut averages = vec![0.0; n + 2 * period];
-        let trends = Fit { span: self.trend_span(), jump: jump(self.trend_span()) };
-        let low = Fit { span: odd(period), jump: jump(odd(period)) };
+        let (trends, low) = (self.trends(), self.lows());
         for outer in 0..=self.outer {
             for _ in 0..self.inner {
                 work.iter_mut().zip(&y).zip(&trend).for_each(|((w, y), t)| *w = y - t);
@@ -111,7 +117,7 @@ impl Stl {
         to: &mut [f64],
         ctx: &Context,
     ) -> Result<(), Failure> {
-        let fit = Fit { span: self.seasons, jump: jump(self.seasons) };
+        let fit = self.season_fit();
         let count = y.len().div_ceil(self.period);
         let (mut one, mut smoothed) = (Vec::with_capacity(count), vec![0.0; count]);
         let mut weight = Vec::with_capacity(count);

@@ -1,7 +1,7 @@
 //! The values in the middle of series in device memory, without sorting them: radix selection from the highest bits (Alabi,
 //! Blanchard, Gordon and Steinbach, "Fast k-selection algorithms for graphics processing units", 2012).
 
-use crate::device::ITEMS;
+use super::ITEMS;
 use offload_core::Failure;
 use offload_core::device::{Buffer, Gpu, Groups};
 
@@ -14,7 +14,7 @@ const COUNTS: usize = 512;
 
 offload_core::kernels! {
     /// Values by their rank.
-    pub(super) static SELECT = "series_select" {
+    pub(crate) static SELECT = "series_select" {
         text: include_str!("select.gpu.c"),
         block: ITEMS,
         elements: [],
@@ -31,12 +31,12 @@ offload_core::kernels! {
 }
 
 /// Bytes that this takes beside values and middles.
-pub(super) fn bytes(series: usize, n: usize) -> u64 {
+pub(crate) fn bytes(series: usize, n: usize) -> u64 {
     if n <= WHOLE { 0 } else { series as u64 * (2 * 8 + 2 * 4 + 4 * COUNTS as u64) }
 }
 
 /// What is known of the two values that are looked for in each series.
-pub(super) struct Select {
+pub(crate) struct Select {
     series: usize,
     n: usize,
     /// Of long series: how the values begin, their ranks among those that begin so, and counts of the next digit.
@@ -48,7 +48,7 @@ impl Select {
     ///
     /// # Errors
     /// When the device has no memory.
-    pub(super) fn new(gpu: &mut Gpu<'_>, series: usize, n: usize) -> Result<Select, Failure> {
+    pub(crate) fn new(gpu: &mut Gpu<'_>, series: usize, n: usize) -> Result<Select, Failure> {
         let long = match n <= WHOLE {
             true => None,
             false => Some((gpu.zeros(2 * series)?, gpu.zeros(2 * series)?, gpu.zeros(COUNTS * series)?)),
@@ -60,7 +60,7 @@ impl Select {
     ///
     /// # Errors
     /// When the device fails.
-    pub(super) fn middles(
+    pub(crate) fn middles(
         &self,
         gpu: &mut Gpu<'_>,
         x: &Buffer<f64>,

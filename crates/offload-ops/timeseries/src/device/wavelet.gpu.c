@@ -1,13 +1,10 @@
-// Medians of any windows from a wavelet matrix (Claude, Navarro and Ordóñez 2015) over the bits of the values, the highest
-// first: at each level the numbers are parted by one bit, those without it first, in their order. How many zeros stand
-// before a place is a word and the ones before it in 64 bits, so a window's value of any rank is found by two look-ups a
-// level, whatever the window's width. Building moves some 24 bytes a value and level, and is bound by memory; looking up
-// reads 256 times 8 bytes a value, close to each other for close windows, and is bound by the cache.
+// A wavelet matrix (Claude, Navarro and Ordóñez 2015) over the bits of values, the highest first: at each level the numbers are
+// parted by one bit, those without it first, in their order. How many zeros stand before a place is a word and the ones
+// before it in 64 bits. Building moves some 24 bytes a value and level, and is bound by memory.
 #define LEVELS 64u
 #define EACH 8u
 #define TILE (BLOCK * EACH)
 #define WORDS (TILE / 32u)
-#define NOT_A_NUMBER AS_F64((u64)0x7ff80000u << 32)
 
 // Bits in the order of the values; zeros are one.
 KERNEL wavelet_begin(u32 count, GLOBAL const f64 *RESTRICT x, GLOBAL u64 *RESTRICT keys) {
@@ -67,43 +64,5 @@ KERNEL wavelet_part(u32 count, u32 tiles, u32 shift, GLOBAL const u64 *RESTRICT 
     const u32 place = k * BLOCK + t, i = tile * TILE + place;
     const u32 z = before[place / 32u] + popcount_u32(bits[place / 32u] & ((1u << (place % 32u)) - 1u));
     if (i < count) parted[(key[k] >> shift & 1u) == 0u ? z : all + (i - z)] = key[k];
-  }
-}
-
-DEVICE u32 wavelet_zeros(GLOBAL const u32 *marks, u32 place) {
-  GLOBAL const u32 *pair = marks + (u64)(place / 32u) * 2u;
-  return pair[0] + popcount_u32(pair[1] & ((1u << (place % 32u)) - 1u));
-}
-
-// The value of rank `rank`, from 0, of those at `from` up to `to`.
-DEVICE f64 wavelet_ranked(u32 words, GLOBAL const u32 *marks, GLOBAL const u32 *totals, u32 from, u32 to, u32 rank) {
-  u64 key = 0;
-  for (u32 level = 0; level < LEVELS; level++) {
-    GLOBAL const u32 *here = marks + (u64)level * words * 2u;
-    const u32 a = wavelet_zeros(here, from), b = wavelet_zeros(here, to);
-    if (rank < b - a) {
-      from = a;
-      to = b;
-    } else {
-      rank -= b - a;
-      from = totals[level] + from - a;
-      to = totals[level] + to - b;
-      key |= (u64)1 << (LEVELS - 1u - level);
-    }
-  }
-  return AS_F64((key >> 63) != 0 ? key ^ (u64)1 << 63 : ~key);
-}
-
-KERNEL wavelet_medians(u32 count, u32 n, u32 width, u32 fewest, u32 words, GLOBAL const u32 *RESTRICT marks,
-                       GLOBAL const u32 *RESTRICT totals, GLOBAL f64 *RESTRICT out) {
-  FOR_EACH(i, count) {
-    const u32 at = (u32)i % n, has = at < width ? at + 1u : width;
-    f64 v = NOT_A_NUMBER;
-    if (has >= fewest) {
-      const u32 to = (u32)i + 1u, from = to - has;
-      v = wavelet_ranked(words, marks, totals, from, to, has / 2u);
-      if (has % 2u == 0u) v = (wavelet_ranked(words, marks, totals, from, to, has / 2u - 1u) + v) / 2.0;
-    }
-    out[i] = v;
   }
 }
