@@ -17,6 +17,8 @@ pub enum Isolation {
     Shared,
     /// With jobs of its own tenant alone.
     Process,
+    /// With jobs of its own tenant alone, and in a slice of a card (MIG) that is the tenant's meanwhile.
+    Mig,
 }
 
 /// A job for a device: no driver pointer in it, so that the other side can be another process.

@@ -64,6 +64,9 @@ functions! {
     }
 }
 
+// SAFETY: a type; the call says why it is sound.
+type UuidCall = unsafe extern "C" fn(*mut [u8; 16], c_int) -> c_int;
+
 #[derive(Clone, Copy)]
 enum Own {
     Cuda(CudaCalls),
@@ -75,6 +78,8 @@ enum Own {
 pub(super) struct Driver {
     pub(super) calls: Calls,
     own: Own,
+    /// CUDA's, from 11.4 on.
+    uuid: Option<UuidCall>,
 }
 
 // SAFETY: a table of function pointers of libraries that are never unloaded; the drivers' calls may be made from any
@@ -88,6 +93,15 @@ unsafe impl Sync for Driver {}
 pub(super) struct Context {
     handle: usize,
     device: c_int,
+}
+
+/// A place on the bus as it is compared: in lower case, with four digits of domain.
+pub(super) fn bus_place(text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    match text.split_once(':') {
+        Some((domain, rest)) if domain.len() > 4 => format!("{}:{rest}", &domain[domain.len() - 4..]),
+        _ => text,
+    }
 }
 
 thread_local! {
@@ -141,8 +155,11 @@ impl Driver {
             .to_string()
         };
         // SAFETY: these are the CUDA driver API's signatures.
-        let (calls, own) = unsafe { (Calls::load(&library, name)?, CudaCalls::load(&library, name)?) };
-        Driver { calls, own: Own::Cuda(own) }.initialised()
+        let (calls, own, uuid) = unsafe {
+            let uuid = library.function::<UuidCall>("cuDeviceGetUuid_v2").ok();
+            (Calls::load(&library, name)?, CudaCalls::load(&library, name)?, uuid)
+        };
+        Driver { calls, own: Own::Cuda(own), uuid }.initialised()
     }
 
     /// Loads `libamdhip64` and initialises it.
@@ -189,7 +206,7 @@ impl Driver {
         };
         // SAFETY: these are HIP's signatures.
         let (calls, own) = unsafe { (Calls::load(&library, name)?, HipCalls::load(&library, name)?) };
-        Driver { calls, own: Own::Hip(own) }.initialised()
+        Driver { calls, own: Own::Hip(own), uuid: None }.initialised()
     }
 
     fn initialised(self) -> Result<Driver, String> {
@@ -241,13 +258,20 @@ impl Driver {
         self.text("name", self.calls.device_name, device)
     }
 
-    /// Its place on the bus, in lower case with four digits of domain.
+    /// Its place on the bus, see [`bus_place`].
     pub(super) fn pci(&self, device: c_int) -> Result<String, DeviceError> {
-        let text = self.text("bus place", self.calls.device_pci, device)?.to_ascii_lowercase();
-        Ok(match text.split_once(':') {
-            Some((domain, rest)) if domain.len() > 4 => format!("{}:{rest}", &domain[domain.len() - 4..]),
-            _ => text,
-        })
+        Ok(bus_place(&self.text("bus place", self.calls.device_pci, device)?))
+    }
+
+    /// What names it everywhere, in hexadecimal digits and dashes, of a slice the slice; `None` where the driver does not tell.
+    pub(super) fn uuid(&self, device: c_int) -> Option<String> {
+        let mut bytes = [0; 16];
+        // SAFETY: the driver writes 16 bytes.
+        if unsafe { self.uuid?(&raw mut bytes, device) } != 0 {
+            return None;
+        }
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
     }
 
     /// Bytes of memory it has.

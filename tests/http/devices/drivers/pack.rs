@@ -21,7 +21,7 @@ fn driver(nvrtc: bool) -> Option<Driver> {
 }
 
 /// A pack of the transpose alone: PTX as NVRTC 12.0 frames it, with an empty body.
-fn pack() -> Vec<u8> {
+pub(super) fn pack() -> Vec<u8> {
     let registry = offload_ops::registry();
     let transpose = registry.find("matrix", "transpose").expect("a transpose").operation.kernels();
     let compiled = |source: KernelSource| {
@@ -39,15 +39,20 @@ fn file(folder: &Folder, bytes: &[u8]) -> PathBuf {
     path
 }
 
-fn words(path: &Path) -> &str {
+pub(super) fn words(path: &Path) -> &str {
     path.to_str().expect("a path")
 }
 
 /// Asks the device for a transpose; right answers only.
 fn transpose(service: &Service) -> crate::wire::Reply {
+    transpose_as(service, &service.key)
+}
+
+/// The same with another key.
+pub(super) fn transpose_as(service: &Service, key: &str) -> crate::wire::Reply {
     let a: Vec<Vec<f64>> = (0..40).map(|i| (0..70).map(|j| f64::from(i * 70 + j)).collect()).collect();
     let body = json!({"inputs": {"a": a, "dtype": "f64"}, "device": "gpu", "cache": false});
-    let reply = service.post("/api/v1/workloads/matrix/transpose", &body);
+    let reply = service.post_as(key, "/api/v1/workloads/matrix/transpose", &body);
     if reply.status == 200 {
         let result: Vec<Vec<f64>> =
             serde_json::from_value(reply.expect(200)["result"].take()).expect("a matrix");
