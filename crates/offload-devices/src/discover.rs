@@ -54,7 +54,7 @@ pub const VISIBLE_DEVICES: &str = "CUDA_VISIBLE_DEVICES";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CudaCompiler {
-    /// NVRTC where it is installed, else the pack of kernels.
+    /// NVRTC where it is installed and knows the card, else the pack of kernels.
     #[default]
     Auto,
     /// NVRTC, and nothing without it.

@@ -132,6 +132,31 @@ fn a_machine_that_has_nvrtc_uses_the_pack_where_it_is_told_to() {
 }
 
 #[test]
+fn where_nvrtc_is_older_than_the_card_the_pack_is_used_and_it_is_said_why() {
+    let Some(driver) = driver(true) else { return };
+    let folder = Folder::new();
+    let path = file(&folder, &pack());
+    let environment = [("LD_LIBRARY_PATH", words(driver.path())), ("FAKE_NVRTC_OLD", "1")];
+    let why = "nvrtc 13.0 makes no code for sm_90, the newest it knows is sm_86";
+    for (settings, wanted) in [
+        (&[("DEVICES__KERNEL_PACK", words(&path))][..], format!("PTX ISA 8.0; {why}")),
+        (
+            &[("DEVICES__KERNEL_PACK", "/nonexistent")],
+            format!("no compiler: {why}; the kernel pack nonexistent cannot be read"),
+        ),
+        (
+            &[("DEVICES__KERNEL_PACK", words(&path)), ("DEVICES__COMPILER", "nvrtc")],
+            format!("no compiler: {why}\""),
+        ),
+    ] {
+        let service = Service::within(Folder::new(), settings, &[], &environment);
+        let software = software(&service);
+        assert!(software.contains(&wanted), "{software}");
+        assert_eq!(transpose(&service).status, if wanted.starts_with("PTX") { 200 } else { 501 });
+    }
+}
+
+#[test]
 fn a_pack_that_is_missing_or_damaged_costs_no_answer() {
     let Some(driver) = driver(false) else { return };
     let good = pack();
