@@ -267,8 +267,7 @@ impl Pipeline {
                     {
                         entry.declined = Some(why.clone());
                     }
-                    let reason = report.map(|r| describe(&r));
-                    tracing::warn!(job = job.0, attempts, reason, "a job goes back to its queue");
+                    tracing::info!(job = job.0, attempts, "a job goes back to its queue");
                 }
             }
             Command::Dropped { job } => {
@@ -381,10 +380,17 @@ impl Pipeline {
         if let Err(RunFailure::Panicked(text)) = &report.result {
             tracing::error!(job = job.0, panic = %text, "an operation panicked");
         }
+        let tenant = state.jobs.get(&job).map(|entry| entry.tenant.as_str()).unwrap_or_default();
         let fault = match (&report.result, executor) {
             // Nothing is wrong with a device whose places are taken.
-            (Err(RunFailure::Failed(Failure::Fault(DeviceError::NoPlace(_)))), _) => None,
-            (Err(RunFailure::Failed(Failure::Fault(e))), Executor::Device(id)) => Some((id, e.clone())),
+            (Err(RunFailure::Failed(Failure::Fault(DeviceError::NoPlace(why)))), Executor::Device(id)) => {
+                tracing::info!(device = id, tenant, job = job.0, why, "the device has no place for a job");
+                None
+            }
+            (Err(RunFailure::Failed(Failure::Fault(error))), Executor::Device(id)) => {
+                tracing::warn!(device = id, tenant, job = job.0, %error, "the device failed a job");
+                Some((id, error.clone()))
+            }
             _ => None,
         };
         if let Some(entry) = state.jobs.get_mut(&job) {
@@ -461,12 +467,4 @@ impl Pipeline {
 fn finish(waiter: Waiter, bytes_in: u64, hash: String, result: Result<Answer, ApiError>) -> After {
     let cache_hit = waiter.looked_up.then_some(false);
     After::Finish { waiter: Box::new(waiter), cache_hit, bytes_in, hash, result }
-}
-
-fn describe(report: &Report) -> String {
-    match &report.result {
-        Ok(_) => "a result".into(),
-        Err(RunFailure::Failed(f)) => f.to_string(),
-        Err(RunFailure::Panicked(text)) => text.clone(),
-    }
 }
