@@ -67,7 +67,9 @@ impl WorkerHost {
 
     /// Bytes of its memory in use, while there is a worker to tell.
     pub(super) fn used_bytes(&self) -> Option<u64> {
-        let health = self.live()?.health(self.settings.answer_timeout);
+        // Whoever looks does not wait for a start.
+        let current = self.current.try_lock().ok()?.as_ref().map(Arc::clone);
+        let health = current.filter(|p| !p.is_dead())?.health(self.settings.answer_timeout);
         health.ok().map(|h| h.memory_used_bytes)
     }
 
