@@ -23,6 +23,9 @@ pub struct Options {
     pub memory_bytes: Option<u64>,
     /// Whether OpenCL devices that are CPUs count.
     pub allow_cpu_opencl: bool,
+    /// The device that is opened is the only one that its driver shows to this process, which is started with this value
+    /// of [`VISIBLE_DEVICES`]: `MIG-…` for a slice of a card. Absent where devices are told apart by their number.
+    pub visible: Option<String>,
     /// Memory of a test device, in bytes.
     pub test_memory_bytes: u64,
     /// Where a test device fails; see [`Faults::parse`].
@@ -37,17 +40,21 @@ impl Default for Options {
             kernel_packs: Vec::new(),
             memory_bytes: None,
             allow_cpu_opencl: false,
+            visible: None,
             test_memory_bytes: 256 << 20,
             test_faults: String::new(),
         }
     }
 }
 
+/// The variable that says which of NVIDIA's devices a process sees.
+pub const VISIBLE_DEVICES: &str = "CUDA_VISIBLE_DEVICES";
+
 /// What makes machine code for NVIDIA's cards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CudaCompiler {
-    /// NVRTC where it is installed, else the pack of kernels.
+    /// NVRTC where it is installed and knows the card, else the pack of kernels.
     #[default]
     Auto,
     /// NVRTC, and nothing without it.
@@ -75,6 +82,15 @@ pub struct FoundDevice {
     pub selector: String,
     /// What is known of it.
     pub descriptor: Descriptor,
+    /// What [`Options::visible`] has to be to open it.
+    pub visible: Option<String>,
+}
+
+impl FoundDevice {
+    /// The options with which this device is opened.
+    pub fn options(&self, options: &Options) -> Options {
+        Options { visible: self.visible.clone(), ..options.clone() }
+    }
 }
 
 /// A driver or device that is not used.
@@ -97,6 +113,11 @@ pub struct Found {
 
 /// A driver's devices, or why it has none.
 pub type Listed = Result<Vec<Descriptor>, String>;
+
+/// Bytes that jobs may take of a slice with so much memory, as far as that is known before it is opened.
+pub fn usable_bytes(memory_bytes: u64, options: &Options) -> u64 {
+    vendor::planned_bytes(vendor::capacity_bytes(memory_bytes, options))
+}
 
 /// The drivers, in order of preference.
 pub fn drivers() -> impl Iterator<Item = Backend> {
@@ -128,6 +149,8 @@ pub fn merge(listed: Vec<(Backend, Listed)>, options: &Options) -> Found {
                 continue;
             }
         };
+        // A process sees one slice, and no whole card beside it, so where there are slices each process is told what to see.
+        let by_name = devices.iter().any(|d| d.slices.is_some());
         for (ordinal, mut descriptor) in devices.into_iter().enumerate() {
             let selector = format!("{}:{ordinal}", backend.name());
             let same = found
@@ -138,12 +161,16 @@ pub fn merge(listed: Vec<(Backend, Listed)>, options: &Options) -> Found {
             if let Some(other) = same {
                 let reason = format!("the same card as {other}");
                 found.absent.push(Absent { what: selector, reason });
+            } else if descriptor.slices.as_ref().is_some_and(Vec::is_empty) {
+                let reason = "in MIG mode, and without a slice".into();
+                found.absent.push(Absent { what: selector, reason });
             } else if descriptor.is_cpu && !options.allow_cpu_opencl {
                 let reason = "a CPU; set devices.allow_cpu_opencl to use it".into();
                 found.absent.push(Absent { what: selector, reason });
             } else {
                 descriptor.id = found.devices.len() as u32;
-                found.devices.push(FoundDevice { selector, descriptor });
+                let visible = descriptor.uuid.clone().filter(|_| by_name);
+                found.devices.push(FoundDevice { selector, descriptor, visible });
             }
         }
     }
@@ -160,7 +187,10 @@ pub fn open(selector: &str, options: &Options) -> Result<Arc<dyn Device>, Device
     let ordinal: u32 = ordinal.parse().map_err(|_| unknown())?;
     if driver == Backend::Test.name() {
         let faults = Faults::parse(&options.test_faults).map_err(DeviceError::Unsupported)?;
-        return Ok(Arc::new(TestDevice::new(ordinal, options.test_memory_bytes, faults)));
+        let device = TestDevice::new(ordinal, options.test_memory_bytes, faults);
+        // It stands for the slice that its process was started for.
+        let seen = options.visible.as_ref().and_then(|_| std::env::var(VISIBLE_DEVICES).ok());
+        return Ok(Arc::new(device.named(seen)));
     }
     let (.., open) = DRIVERS.iter().find(|(b, ..)| b.name() == driver).ok_or_else(unknown)?;
     open(ordinal, options)

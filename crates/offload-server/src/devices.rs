@@ -5,9 +5,9 @@ use crate::config::{Config, Devices as Settings};
 use crate::service::StartError;
 use offload_core::Registry;
 use offload_core::device::{Backend, Descriptor};
-use offload_devices::discover::{Absent, Found, FoundDevice, Options};
+use offload_devices::discover::{self, Absent, Found, FoundDevice, Options};
 use offload_devices::kernels::pack::FILE_NAME;
-use offload_devices::worker::{self, IsolatingHost, Launch, Probe, ServeOptions, WorkerSettings};
+use offload_devices::worker::{self, IsolatingHost, Launch, Probe, ServeOptions, Slices, WorkerSettings};
 use offload_pipeline::engine::Pipeline;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -29,6 +29,7 @@ pub fn options(config: &Config) -> Options {
         kernel_packs: kernel_packs(config),
         memory_bytes: (d.memory_bytes > 0).then_some(d.memory_bytes),
         allow_cpu_opencl: d.allow_cpu_opencl,
+        visible: None,
         test_memory_bytes: d.test_device_memory_bytes,
         test_faults: d.test_device_faults.clone(),
     }
@@ -130,7 +131,7 @@ fn add_test_devices(found: &mut Found, settings: &Settings) {
         let name = format!("test device {ordinal}");
         let mut descriptor = Descriptor::new(id, name, Backend::Test, settings.test_device_memory_bytes);
         descriptor.is_cpu = true;
-        found.devices.push(FoundDevice { selector: format!("test:{ordinal}"), descriptor });
+        found.devices.push(FoundDevice { selector: format!("test:{ordinal}"), descriptor, visible: None });
     }
 }
 
@@ -143,7 +144,14 @@ fn take_in(
     launch: &Launch,
     pipeline: &Weak<Pipeline>,
 ) {
-    let FoundDevice { selector, mut descriptor } = device;
+    let slices = device.descriptor.slices.clone().zip(device.descriptor.pci.clone());
+    let probe = Probe {
+        launch: launch.clone(),
+        options: options.clone(),
+        timeout: Duration::from_millis(settings.probe_timeout_ms),
+    };
+    let options = device.options(options);
+    let FoundDevice { selector, mut descriptor, .. } = device;
     tracing::info!(device = descriptor.id, selector, name = descriptor.name, "a device was found");
     let positive = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
     let each = settings.isolated_bytes(descriptor.memory_bytes).unwrap_or(0);
@@ -156,10 +164,10 @@ fn take_in(
     let own = with(each);
     descriptor.memory_bytes -= isolated;
     let shared = with(descriptor.memory_bytes);
-    let worker = |open: Options| WorkerSettings {
+    let base = WorkerSettings {
         launch: launch.clone(),
         options: ServeOptions {
-            open,
+            open: options.clone(),
             resident_percent: settings.resident_percent,
             derived_bytes,
             keep_bytes: usize::try_from(settings.staging_keep_bytes).unwrap_or(usize::MAX),
@@ -169,9 +177,25 @@ fn take_in(
         start_timeout: Duration::from_millis(settings.start_timeout_ms),
         answer_timeout: ANSWER_TIMEOUT,
     };
+    let worker = move |open: Options| {
+        let mut settings = base.clone();
+        settings.options.open = open;
+        settings
+    };
     let name = format!("device-{}-start", descriptor.id);
     let places = settings.isolated_workers as usize;
-    let host = Arc::new(IsolatingHost::new(selector, descriptor, worker(shared), worker(own), places));
+    let mut host = IsolatingHost::new(selector, descriptor, worker(shared), worker(own), places);
+    if let Some((seen, pci)) = slices {
+        host = host.with_slices(Slices {
+            seen,
+            settings: Box::new(move |slice| {
+                let holds_bytes = discover::usable_bytes(slice.memory_bytes, &options);
+                (worker(Options { visible: Some(slice.uuid.clone()), ..options.clone() }), holds_bytes)
+            }),
+            look: Box::new(move || probe.slices(&pci)),
+        });
+    }
+    let host = Arc::new(host);
     let pipeline = Weak::clone(pipeline);
     let start = move || {
         if let Some(pipeline) = pipeline.upgrade() {

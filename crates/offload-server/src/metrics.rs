@@ -1,6 +1,7 @@
 //! Figures for Prometheus, under the design's names. No tenant is named in any of them.
 
 use offload_api::Priority;
+use offload_core::device::SliceUse;
 use offload_pipeline::data::CatalogStats;
 use offload_pipeline::engine::{DeviceState, Pipeline};
 use offload_pipeline::settle::{Observer, Settled};
@@ -53,6 +54,7 @@ pub struct Metrics {
     device_up: Family<Labels, Gauge>,
     device_restarts: Family<Labels, Counter>,
     device_jobs: Family<Labels, Gauge>,
+    device_slices: Family<Labels, Gauge>,
     queue_depth: Family<Labels, Gauge>,
     running: Gauge,
     cache_bytes: Gauge,
@@ -102,6 +104,10 @@ impl Default for Metrics {
             device_up: register!("device_up", "Whether the device is in service"),
             device_restarts: register!("device_restart", "Starts of a device's worker after the first"),
             device_jobs: register!("device_jobs", "Jobs that the device has"),
+            device_slices: register!(
+                "device_slices",
+                "Slices (MIG) that the device is cut into, by who uses them"
+            ),
             queue_depth: register!("queue_depth", "Jobs queued"),
             running: register!("running_jobs", "Jobs running"),
             cache_bytes: register!("cache_size_bytes", "Bytes in the result cache"),
@@ -205,6 +211,14 @@ impl Metrics {
             let restarts = self.device_restarts.get_or_create(&labels).clone();
             restarts.inc_by(device.restarts().saturating_sub(restarts.get()));
             self.memory_total.get_or_create(&labels).set(as_i64(d.memory_bytes));
+            if d.slices.is_some() {
+                let slices = device.slices();
+                for used in [SliceUse::Shared, SliceUse::Tenant, SliceUse::Free, SliceUse::Shut] {
+                    let labels = [labels.clone(), vec![("use", used.name().to_string())]].concat();
+                    let count = slices.iter().filter(|s| s.used == used).count();
+                    self.device_slices.get_or_create(&labels).set(as_i64(count as u64));
+                }
+            }
             if let (true, Ok(h)) = (up, device.health()) {
                 self.memory_used.get_or_create(&labels).set(as_i64(h.memory_used_bytes));
                 if let Some(v) = h.utilization_percent {

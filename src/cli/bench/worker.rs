@@ -28,7 +28,9 @@ pub fn measure(choice: &Choice, config: &Config) -> Result<Vec<Figure>, Box<dyn 
     if found.devices.is_empty() {
         return Err("there is no device; --device test:0 is host memory in the guise of one".into());
     }
-    let FoundDevice { selector, descriptor } = found.devices.swap_remove(0);
+    let device = found.devices.swap_remove(0);
+    let options = device.options(&options);
+    let FoundDevice { selector, descriptor, .. } = device;
     println!("worker: {selector}, {}", descriptor.name);
     let near = InProcess::new(open(&selector, &options)?);
     let settings = WorkerSettings {

@@ -51,7 +51,7 @@ impl Check {
         let watch = Watch::new(Duration::from_secs(self.budget_s));
         let mut failed = 0;
         for device in &found.devices {
-            failed += device::run(device, &options, &watch, &mut document)?;
+            failed += device::run(device, &device.options(&options), &watch, &mut document)?;
         }
         drop(watch);
         println!();

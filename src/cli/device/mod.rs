@@ -7,7 +7,7 @@ mod watch;
 pub use session::{Session, caught};
 pub use watch::Watch;
 
-use offload_core::device::Backend;
+use offload_core::device::{Backend, Descriptor, Slice};
 use offload_devices::discover::{Absent, Found, FoundDevice, Options, open};
 use offload_devices::worker::{Launch, Probe};
 use offload_server::config::Config;
@@ -56,7 +56,7 @@ impl Choice {
                 .map_err(|why| format!("the driver panicked: {why}"))?
                 .map_err(|e| format!("{wanted}: {e}"))?;
             let descriptor = device.descriptor().clone();
-            found.devices.push(FoundDevice { selector: wanted.clone(), descriptor });
+            found.devices.push(FoundDevice { selector: wanted.clone(), descriptor, visible: None });
         }
         Ok(found)
     }
@@ -79,14 +79,31 @@ fn beyond(found: &Found) -> Vec<Absent> {
 
 /// Prints the devices, and what is absent and why.
 pub fn print(found: &Found) {
-    for FoundDevice { selector, descriptor: d } in &found.devices {
+    for FoundDevice { selector, descriptor: d, .. } in &found.devices {
         let gib = d.memory_bytes as f64 / f64::from(1 << 30);
         let precision = if d.f64 { "f32, f64" } else { "f32 alone" };
         println!("{selector}: {} {}, {gib:.1} GiB, {} units, {precision}", d.name, d.architecture, d.units);
         println!("  {}", d.software.join(", "));
+        slices(d);
     }
     for Absent { what, reason } in found.absent.iter().chain(&beyond(found)) {
         println!("{what}: absent: {reason}");
+    }
+}
+
+/// Prints the slices of a card, and which is whose.
+fn slices(card: &Descriptor) {
+    let Some(slices) = &card.slices else { return };
+    let part = slices.iter().find(|s| Some(&s.uuid) == card.uuid.as_ref()).map(|s| s.part);
+    let whose = |s: &Slice| match (Some(&s.uuid) == card.uuid.as_ref(), Some(s.part) == part) {
+        (true, _) => "for everybody",
+        (false, true) => "not used, it shares the memory of the one for everybody",
+        (false, false) => "for a tenant whose isolation is mig",
+    };
+    println!("  in slices (MIG):");
+    for s in slices {
+        let gib = s.memory_bytes as f64 / f64::from(1 << 30);
+        println!("    {}: {gib:.1} GiB, {} units, {}", s.uuid, s.units, whose(s));
     }
 }
 

@@ -94,6 +94,24 @@ fn a_thousand_faults_in_the_midst_of_jobs_cost_no_answer() {
 }
 
 #[test]
+fn what_a_device_says_of_a_job_that_it_failed_is_logged_once() {
+    let more = [("DEVICES__TEST_DEVICE_FAULTS", "call/upload@1"), ("LOG__FORMAT", "json")];
+    let service = with_test_devices(1, &more);
+    let answer = multiply(&service, 160, 1, "auto");
+    assert_eq!(answer["fallback"]["reason"], "device 0 failed this job before", "{answer}");
+    until("the log has it", || service.log().contains("the device failed a job"));
+    let log = service.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("upload: injected")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    let line: serde_json::Value = serde_json::from_str(lines[0]).expect("a line of JSON");
+    assert_eq!(
+        (&line["level"], &line["device"], &line["tenant"]),
+        (&"WARN".into(), &0.into(), &"dev".into())
+    );
+    assert!(line["job"].is_u64(), "{line}");
+}
+
+#[test]
 fn a_hung_job_is_ended_by_the_watchdog_and_answered_by_the_cpu() {
     let more = [("DEVICES__TEST_DEVICE_FAULTS", "hang/download@1"), ("DEVICES__WATCHDOG_MS", "300")];
     let service = with_test_devices(1, &more);

@@ -1,6 +1,8 @@
 //! Where a device's jobs run: a thread of this process, or a worker process. The boundary is a job.
 
-use super::{Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents};
+use super::{
+    Descriptor, Device, DeviceError, DeviceLane, Gpu, GpuTimings, Health, LanePriority, Residents, SliceView,
+};
 use crate::{Context, Derived, Failure, Registered, TenantId};
 use offload_api::{Record, ResidentKey, Tensor};
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ pub enum Isolation {
     Shared,
     /// With jobs of its own tenant alone.
     Process,
+    /// With jobs of its own tenant alone, and in a slice of a card (MIG) that is the tenant's meanwhile.
+    Mig,
 }
 
 /// A job for a device: no driver pointer in it, so that the other side can be another process.
@@ -59,6 +63,15 @@ pub trait DeviceHost: Send + Sync {
     /// wrong, the input is sent again.
     fn holds(&self, _tenant: &TenantId, _key: ResidentKey) -> bool {
         false
+    }
+    /// Why it would most probably not take such a job of that tenant; `None` when it would. The text is for the caller. A hint
+    /// for whoever chooses a device: what has become wrong until the job comes, is said by the job's failure.
+    fn declines(&self, _tenant: &TenantId, _isolation: Isolation, _device_bytes: u64) -> Option<String> {
+        None
+    }
+    /// The slices that the device is cut into, and who uses them; none of one that is whole.
+    fn slices(&self) -> Vec<SliceView> {
+        Vec::new()
     }
     /// How often what serves the device was started again.
     fn restarts(&self) -> u64 {

@@ -9,6 +9,7 @@ mod kernel;
 mod library;
 mod resident;
 mod scrub;
+mod slice;
 
 pub use gpu::{Buffer, Gpu, GpuTimings, MOST_COMMANDS, PLAIN_ROUNDS, Rounds};
 pub use host::{DeviceHost, DeviceJob, DeviceReport, InProcess, Isolation, JobLane};
@@ -17,6 +18,7 @@ pub use kernel::{
 };
 pub use library::{At, Blas, Gemm, Solver};
 pub use resident::Residents;
+pub use slice::{Slice, SliceUse, SliceView};
 
 use crate::TenantId;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,10 @@ pub struct Descriptor {
     pub architecture: String,
     /// Its place on the bus (`0000:3b:00.0`), by which one card seen through two drivers is one device.
     pub pci: Option<String>,
+    /// What its driver names it by, of a slice's worker the slice (`GPU-…`, `MIG-…`), where it has to be told apart by that.
+    pub uuid: Option<String>,
+    /// The slices that it is cut into; `None` for one that is whole.
+    pub slices: Option<Vec<Slice>>,
     /// Whether it is host memory and cores in the guise of a device (PoCL, a test device): never chosen for speed.
     pub is_cpu: bool,
     /// The driver's version and the libraries that are loaded beside it.
@@ -83,6 +89,8 @@ impl Descriptor {
             units: 1,
             architecture: String::new(),
             pci: None,
+            uuid: None,
+            slices: None,
             is_cpu: false,
             software: Vec::new(),
         }
@@ -123,6 +131,9 @@ pub enum DeviceError {
     /// The device has no such thing; another device may.
     #[error("not supported by the device: {0}")]
     Unsupported(String),
+    /// All places for jobs like this one are taken now; the device is fine. The text is for the caller.
+    #[error("{0}")]
+    NoPlace(String),
     /// A call failed and the device may go on.
     #[error("device call failed: {0}")]
     Call(String),

@@ -111,6 +111,13 @@ impl TestDevice {
         }
     }
 
+    /// The same, named by its driver as given.
+    #[must_use]
+    pub fn named(mut self, uuid: Option<String>) -> Self {
+        self.descriptor.uuid = uuid;
+        self
+    }
+
     /// Ends the effect of a sticky fault, as a restart of the driver's process does. All memory is gone.
     pub fn restart(&self) {
         let mut state = self.shared.lock();

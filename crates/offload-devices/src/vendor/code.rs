@@ -28,14 +28,20 @@ impl Kernels {
     pub(super) fn cuda(architecture: &str, driver: i32, options: &Options) -> Result<Kernels, String> {
         let nvrtc = || {
             let cache = KernelCache::new(options.kernel_cache.clone());
-            let found = Compiler::nvrtc(architecture, cache).map(Kernels::Compiler);
-            found.map_err(|why| format!("no NVRTC: {why}"))
+            Compiler::nvrtc(architecture, cache).map_err(|why| format!("no NVRTC: {why}"))
         };
         let pack = || Kernels::pack(architecture, driver, options);
+        let either = |first: String| move |then: String| format!("{first}; {then}");
         match options.compiler {
-            CudaCompiler::Nvrtc => nvrtc(),
+            CudaCompiler::Nvrtc => nvrtc().and_then(|c| c.knows_card().map(|()| Kernels::Compiler(c))),
             CudaCompiler::Pack => pack(),
-            CudaCompiler::Auto => nvrtc().or_else(|first| pack().map_err(|then| format!("{first}; {then}"))),
+            CudaCompiler::Auto => match nvrtc() {
+                Ok(compiler) => match compiler.knows_card() {
+                    Ok(()) => Ok(Kernels::Compiler(compiler)),
+                    Err(why) => pack().map(|p| p.because(&why)).map_err(either(why)),
+                },
+                Err(why) => pack().map_err(either(why)),
+            },
         }
     }
 
@@ -60,6 +66,14 @@ impl Kernels {
         let software =
             format!("{title}: {} kernels, {}, PTX ISA {}", pack.kernels(), header.compiler, header.ptx_isa);
         Ok(Kernels::Pack(pack, software))
+    }
+
+    /// A pack with the reason why it is one.
+    fn because(self, why: &str) -> Kernels {
+        match self {
+            Kernels::Pack(pack, software) => Kernels::Pack(pack, format!("{software}; {why}")),
+            compiler => compiler,
+        }
     }
 
     /// Name and version, as `check` prints it.

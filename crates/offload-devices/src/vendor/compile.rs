@@ -19,11 +19,24 @@ functions! {
     }
 }
 
+functions! {
+    /// What NVRTC has from 11.2 on.
+    struct Architectures {
+        count: fn(*mut c_int) -> c_int;
+        list: fn(*mut c_int) -> c_int;
+    }
+}
+
+/// Architectures that are asked for at most; there are some dozens.
+const MAX_ARCHITECTURES: c_int = 1024;
+
 type Program = *mut std::ffi::c_void;
 
 /// A run-time compiler for one architecture.
 pub(super) struct Compiler {
     calls: Calls,
+    /// NVRTC's alone.
+    architectures: Option<Architectures>,
     backend: Backend,
     architecture: String,
     /// Name and version, as `check` prints it.
@@ -54,14 +67,18 @@ impl Compiler {
                 "code_size" => "nvrtcGetCUBINSize",
                 "code" => "nvrtcGetCUBIN",
                 "destroy" => "nvrtcDestroyProgram",
+                "count" => "nvrtcGetNumSupportedArchs",
+                "list" => "nvrtcGetSupportedArchs",
                 other => other,
             }
             .to_string()
         };
         // SAFETY: these are NVRTC's signatures.
-        let calls = unsafe { Calls::load(&library, name)? };
+        let (calls, architectures) =
+            unsafe { (Calls::load(&library, name)?, Architectures::load(&library, name).ok()) };
         Compiler {
             calls,
+            architectures,
             backend: Backend::Cuda,
             architecture: architecture.into(),
             software: String::new(),
@@ -104,6 +121,7 @@ impl Compiler {
         let calls = unsafe { Calls::load(&library, name)? };
         Compiler {
             calls,
+            architectures: None,
             backend: Backend::Rocm,
             architecture: architecture.into(),
             software: String::new(),
@@ -120,6 +138,30 @@ impl Compiler {
         }
         self.software = format!("{name} {major}.{minor}");
         Ok(self)
+    }
+
+    /// Whether it makes code for the card, as far as it tells.
+    ///
+    /// # Errors
+    /// Why it does not: it is older than the card.
+    pub(super) fn knows_card(&self) -> Result<(), String> {
+        let Some(calls) = &self.architectures else { return Ok(()) };
+        let mut count = 0;
+        // SAFETY: `count` outlives the call.
+        let told = unsafe { (calls.count)(&raw mut count) } == 0 && (1..=MAX_ARCHITECTURES).contains(&count);
+        let mut known = vec![0 as c_int; if told { count as usize } else { 0 }];
+        // SAFETY: it writes as many numbers as it said.
+        if !told || unsafe { (calls.list)(known.as_mut_ptr()) } != 0 {
+            return Ok(());
+        }
+        let card = self.architecture.trim_start_matches("sm_").parse::<c_int>();
+        match (card, known.iter().max()) {
+            (Ok(card), Some(newest)) if !known.contains(&card) => Err(format!(
+                "{} makes no code for sm_{card}, the newest it knows is sm_{newest}",
+                self.software
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn options(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ use super::health::Monitor;
 use super::lane::Lane;
 use super::memory::Memory;
 use super::solver::SolverLibrary;
+use crate::discover::Options;
 use offload_core::device::{
     Descriptor, Device, DeviceError, DeviceLane, Health, KernelSource, LanePriority, ModuleId,
 };
@@ -18,6 +19,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) const HEADROOM_BYTES: u64 = 768 << 20;
 /// Of the arena, what plans do not count: the solvers' workspaces.
 pub(super) const WORKSPACE_SHARE: u64 = 16;
+
+/// Bytes that the arena takes of so much free memory.
+pub(crate) fn capacity_bytes(free_bytes: u64, options: &Options) -> u64 {
+    options.memory_bytes.unwrap_or(u64::MAX).min(free_bytes.saturating_sub(HEADROOM_BYTES))
+}
+
+/// Bytes that plans may count on of such an arena.
+pub(crate) fn planned_bytes(capacity_bytes: u64) -> u64 {
+    capacity_bytes - capacity_bytes / WORKSPACE_SHARE
+}
 
 /// What the lanes of a card share.
 pub(super) struct Shared {

@@ -64,6 +64,9 @@ functions! {
     }
 }
 
+// SAFETY: a type; the call says why it is sound.
+type UuidCall = unsafe extern "C" fn(*mut [u8; 16], c_int) -> c_int;
+
 #[derive(Clone, Copy)]
 enum Own {
     Cuda(CudaCalls),
@@ -88,6 +91,8 @@ pub(super) struct Driver {
     pub(super) calls: Calls,
     pub(super) graphs: Option<Graphs>,
     own: Own,
+    /// CUDA's, from 11.4 on.
+    uuid: Option<UuidCall>,
 }
 
 // SAFETY: a table of function pointers of libraries that are never unloaded; the drivers' calls may be made from any
@@ -101,6 +106,15 @@ unsafe impl Sync for Driver {}
 pub(super) struct Context {
     handle: usize,
     device: c_int,
+}
+
+/// A place on the bus as it is compared: in lower case, with four digits of domain.
+pub(super) fn bus_place(text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    match text.split_once(':') {
+        Some((domain, rest)) if domain.len() > 4 => format!("{}:{rest}", &domain[domain.len() - 4..]),
+        _ => text,
+    }
 }
 
 thread_local! {
@@ -166,11 +180,12 @@ impl Driver {
             .to_string()
         };
         // SAFETY: these are the CUDA driver API's signatures.
-        let (calls, own, graphs) = unsafe {
+        let (calls, own, graphs, uuid) = unsafe {
             let graphs = Graphs::load(&library, graph).ok();
-            (Calls::load(&library, name)?, CudaCalls::load(&library, name)?, graphs)
+            let uuid = library.function::<UuidCall>("cuDeviceGetUuid_v2").ok();
+            (Calls::load(&library, name)?, CudaCalls::load(&library, name)?, graphs, uuid)
         };
-        Driver { calls, graphs, own: Own::Cuda(own) }.initialised()
+        Driver { calls, graphs, own: Own::Cuda(own), uuid }.initialised()
     }
 
     /// Loads `libamdhip64` and initialises it.
@@ -232,7 +247,7 @@ impl Driver {
             let graphs = Graphs::load(&library, graph).ok();
             (Calls::load(&library, name)?, HipCalls::load(&library, name)?, graphs)
         };
-        Driver { calls, graphs, own: Own::Hip(own) }.initialised()
+        Driver { calls, graphs, own: Own::Hip(own), uuid: None }.initialised()
     }
 
     fn initialised(self) -> Result<Driver, String> {
@@ -284,13 +299,20 @@ impl Driver {
         self.text("name", self.calls.device_name, device)
     }
 
-    /// Its place on the bus, in lower case with four digits of domain.
+    /// Its place on the bus, see [`bus_place`].
     pub(super) fn pci(&self, device: c_int) -> Result<String, DeviceError> {
-        let text = self.text("bus place", self.calls.device_pci, device)?.to_ascii_lowercase();
-        Ok(match text.split_once(':') {
-            Some((domain, rest)) if domain.len() > 4 => format!("{}:{rest}", &domain[domain.len() - 4..]),
-            _ => text,
-        })
+        Ok(bus_place(&self.text("bus place", self.calls.device_pci, device)?))
+    }
+
+    /// What names it everywhere, in hexadecimal digits and dashes, of a slice the slice; `None` where the driver does not tell.
+    pub(super) fn uuid(&self, device: c_int) -> Option<String> {
+        let mut bytes = [0; 16];
+        // SAFETY: the driver writes 16 bytes.
+        if unsafe { self.uuid?(&raw mut bytes, device) } != 0 {
+            return None;
+        }
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
     }
 
     /// Bytes of memory it has.

@@ -18,7 +18,9 @@ mod recording;
 mod rocm;
 mod rocsolver;
 mod search;
+mod slices;
 mod solver;
 
 pub(crate) use cuda::{list as list_cuda, open as open_cuda};
+pub(crate) use device::{capacity_bytes, planned_bytes};
 pub(crate) use rocm::{list as list_rocm, open as open_rocm};

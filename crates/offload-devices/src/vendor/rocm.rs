@@ -3,7 +3,7 @@
 use super::blas::BlasLibrary;
 use super::code::Kernels;
 use super::compile::Compiler;
-use super::device::{Card, HEADROOM_BYTES, Shared, WORKSPACE_SHARE};
+use super::device::{Card, Shared, capacity_bytes, planned_bytes};
 use super::driver::Driver;
 use super::solver::SolverLibrary;
 use crate::discover::Options;
@@ -66,8 +66,8 @@ pub(crate) fn open(ordinal: u32, options: &Options) -> Result<Arc<dyn Device>, D
     note(blas.as_ref().map(BlasLibrary::software), "rocBLAS");
     note(solver.as_ref().map(SolverLibrary::software), "rocSOLVER");
     let (free, _) = driver.memory_info()?;
-    let capacity = options.memory_bytes.unwrap_or(u64::MAX).min(free.saturating_sub(HEADROOM_BYTES));
-    descriptor.memory_bytes = capacity - capacity / WORKSPACE_SHARE;
+    let capacity = capacity_bytes(free, options);
+    descriptor.memory_bytes = planned_bytes(capacity);
     let shared = Shared::new(driver, context, capacity, kernels, blas.ok(), solver.ok());
     Ok(Arc::new(Card { descriptor, shared: Arc::new(shared), monitor: None }))
 }

@@ -4,12 +4,13 @@ use super::lane::{Patience, WorkerLane};
 use super::process::Process;
 use super::serve::ServeOptions;
 use super::spawn::Launch;
+use crate::discover::VISIBLE_DEVICES;
 use offload_api::ResidentKey;
 use offload_core::TenantId;
 use offload_core::device::{Descriptor, DeviceError, DeviceHost, Health, JobLane, LanePriority};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a device's worker is run.
 #[derive(Clone, Debug)]
@@ -38,17 +39,52 @@ pub struct WorkerHost {
     settings: WorkerSettings,
     current: Mutex<Option<Arc<Process>>>,
     starts: AtomicU64,
+    /// What a worker said last that it has.
+    opened_bytes: Mutex<Option<u64>>,
 }
 
 impl WorkerHost {
     /// The device of this name, as a probe found it, numbered by the service.
     pub fn new(selector: String, descriptor: Descriptor, settings: WorkerSettings) -> WorkerHost {
-        WorkerHost { selector, descriptor, settings, current: Mutex::new(None), starts: AtomicU64::new(0) }
+        let (current, starts, opened_bytes) = (Mutex::new(None), AtomicU64::new(0), Mutex::new(None));
+        WorkerHost { selector, descriptor, settings, current, starts, opened_bytes }
     }
 
     /// The worker's process number, while there is one.
     pub fn pid(&self) -> Option<u32> {
         self.live().map(|p| p.pid())
+    }
+
+    /// Its name to the driver.
+    pub(super) fn selector(&self) -> &str {
+        &self.selector
+    }
+
+    /// Bytes of memory that jobs may use there, as its worker said when it opened the device last.
+    pub(super) fn opened_bytes(&self) -> Option<u64> {
+        *self.opened_bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of its memory in use, while there is a worker to tell.
+    pub(super) fn used_bytes(&self) -> Option<u64> {
+        // Whoever looks does not wait for a start.
+        let current = self.current.try_lock().ok()?.as_ref().map(Arc::clone);
+        let health = current.filter(|p| !p.is_dead())?.health(self.settings.answer_timeout);
+        health.ok().map(|h| h.memory_used_bytes)
+    }
+
+    /// Whether no process of it is left.
+    pub(super) fn has_ended(&self) -> bool {
+        self.last().is_none_or(|p| p.has_ended())
+    }
+
+    /// Waits until no process of it is left, until then; whether that came.
+    pub(super) fn await_end(&self, until: Instant) -> bool {
+        self.last().is_none_or(|p| p.await_end_until(until))
+    }
+
+    fn last(&self) -> Option<Arc<Process>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn live(&self) -> Option<Arc<Process>> {
@@ -74,16 +110,30 @@ impl WorkerHost {
         let options = serde_json::to_string(&self.settings.options)
             .map_err(|e| DeviceError::Call(format!("the worker's options: {e}")))?;
         let mut command = self.settings.launch.command();
+        if let Some(visible) = &self.settings.options.open.visible {
+            command.env(VISIBLE_DEVICES, visible);
+        }
         command.args(["--device", &self.selector, "--options", &options]);
         self.starts.fetch_add(1, Ordering::Relaxed);
         let (process, found) = Process::start(command, &self.selector, self.settings.start_timeout)?;
-        if found.name != self.descriptor.name {
+        // A slice has a longer name than its card.
+        let name = |d: &Descriptor| d.uuid.as_ref().unwrap_or(&d.name).clone();
+        let (now, before) = (name(&found), name(&self.descriptor));
+        if now != before {
             process.kill("another device has taken its place");
-            let why = format!("{} is now {}, it was {}", self.selector, found.name, self.descriptor.name);
+            let why = format!("{} is now {now}, it was {before}", self.selector);
             return Err(DeviceError::Unsupported(why));
         }
+        *self.opened_bytes.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.memory_bytes);
         let (pid, software) = (process.pid(), found.software.join(", "));
-        tracing::info!(device = self.selector, pid, name = found.name, software, "the worker serves");
+        tracing::info!(
+            device = self.selector,
+            slice = found.uuid,
+            pid,
+            name = found.name,
+            software,
+            "the worker serves"
+        );
         Ok(Arc::clone(current.insert(process)))
     }
 }

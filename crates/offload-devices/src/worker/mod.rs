@@ -15,6 +15,7 @@ mod host;
 mod isolation;
 mod job;
 mod lane;
+mod places;
 mod probe;
 mod process;
 mod protocol;
@@ -28,7 +29,7 @@ mod staging;
 mod tests;
 
 pub use host::{WorkerHost, WorkerSettings};
-pub use isolation::IsolatingHost;
+pub use isolation::{IsolatingHost, RunInSlice, Slices};
 pub use probe::{Probe, answer as answer_probe};
 pub use serve::{ServeOptions, serve};
 pub use spawn::Launch;

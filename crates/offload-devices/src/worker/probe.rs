@@ -2,7 +2,7 @@
 
 use super::spawn::{Launch, spawn};
 use crate::discover::{self, Found, Listed, Options};
-use offload_core::device::{Backend, Descriptor};
+use offload_core::device::{Backend, Descriptor, Slice};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -38,6 +38,15 @@ impl Probe {
                 .collect()
         });
         discover::merge(listed, &self.options)
+    }
+
+    /// The slices of the card at this place on the bus, as they are now.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub fn slices(&self, pci: &str) -> Result<Vec<Slice>, String> {
+        let card = self.ask(Backend::Cuda)?.into_iter().find(|d| d.pci.as_deref() == Some(pci));
+        card.and_then(|card| card.slices).ok_or_else(|| "the card is not cut into slices any more".into())
     }
 
     pub(super) fn ask(&self, backend: Backend) -> Listed {

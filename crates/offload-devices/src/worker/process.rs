@@ -155,6 +155,24 @@ impl Process {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// Whether the system says that it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.ended).is_some()
+    }
+
+    /// Waits for its end until then; whether it came.
+    pub(super) fn await_end_until(&self, until: Instant) -> bool {
+        let mut ended = lock(&self.ended);
+        while ended.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            ended = self.ending.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
     /// Its number.
     pub(super) fn pid(&self) -> u32 {
         lock(&self.child).id()

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "slices.h"
 typedef int R;
 typedef struct { double at; } Event;
 static size_t used = 0, limit = (size_t)3 << 30;
@@ -48,14 +49,35 @@ static R refuse(Stream *s) {
   s->broken = 1;
   return 900;
 }
-R cuInit(unsigned f) { return 0; }
+// Of a card in slices a process sees the one that is named, or the first.
+static Slice *seen = 0;
+R cuInit(unsigned f) {
+  const char *set = getenv("CUDA_VISIBLE_DEVICES"), *name = set && !strncmp(set, "MIG-", 4) ? set : 0;
+  int n = read_slices();
+  seen = 0;
+  for (int i = 0; i < n && !seen; i++)
+    if (!name || strcmp(name, slices[i].uuid) == 0) seen = &slices[i];
+  if (n >= 0 && !seen) return 100;
+  if (seen) limit = seen->mib << 20;
+  return 0;
+}
+R cuDeviceGetUuid_v2(unsigned char *u, int d) {
+  const char *text = seen ? seen->uuid + 4 : "00000000-0000-0000-0000-000000000000";
+  for (int i = 0; i < 16; i++, text += 2) {
+    if (*text == '-') text++;
+    unsigned byte;
+    if (sscanf(text, "%2x", &byte) != 1) return 1;
+    u[i] = byte;
+  }
+  return 0;
+}
 R cuDriverGetVersion(int *v) { *v = 13000; return 0; }
 R cuDeviceGetCount(int *n) { *n = 1; return 0; }
 R cuDeviceGet(int *d, int i) { *d = i; return 0; }
 R cuDeviceGetName(char *s, int n, int d) { strncpy(s, "fake card", n); return 0; }
 R cuDeviceTotalMem_v2(size_t *n, int d) { *n = limit; return 0; }
 R cuDeviceGetPCIBusId(char *s, int n, int d) { strncpy(s, "00000000:3B:00.0", n); return 0; }
-R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 16 ? 132 : a == 75 ? 9 : 0; return 0; }
+R cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 16 ? (seen ? seen->units : 132) : a == 75 ? 9 : 0; return 0; }
 R cuDevicePrimaryCtxRetain(void **c, int d) { *c = (void *)1; return 0; }
 R cuCtxSetCurrent(void *c) { return c == (void *)1 ? 0 : 201; }
 R cuMemGetInfo_v2(size_t *f, size_t *t) { *f = limit - used; *t = limit; return 0; }

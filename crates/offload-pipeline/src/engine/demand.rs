@@ -17,13 +17,16 @@ const DEVICE_WORK_PER_US: f64 = 1e6;
 const DEVICE_BYTES_PER_US: f64 = 1e4;
 
 impl Pipeline {
-    pub(super) fn demand(&self, admitted: &Admitted) -> Demand {
+    /// The demand; and why no device takes the job, where the caller names none and one of them would be faster than the CPU.
+    pub(super) fn demand(&self, admitted: &Admitted) -> (Demand, Option<String>) {
         let plan = admitted.plan();
         let choice = &admitted.request().options.device;
-        let tenant = &admitted.request().caller.tenant;
+        let caller = &admitted.request().caller;
+        let tenant = &caller.tenant;
         let identified = Identified::of(admitted.inputs());
         let (mut device_us, mut resident_on) = (Vec::new(), Vec::new());
         let mut least_there = u64::MAX;
+        let (mut willing, mut declined) = (Vec::new(), None);
         let device_bytes = match plan.device {
             DeviceNeed::CpuOnly(_) => None,
             DeviceNeed::Bytes(bytes) => {
@@ -31,6 +34,10 @@ impl Pipeline {
                 // What only looks like a device gains nothing over the CPU itself; whoever names it may have it.
                 let auto = *choice == DeviceChoice::Auto && !self.config.run.auto_cpu_devices;
                 for slot in devices.iter().filter(|d| !auto || !d.device().descriptor().is_cpu) {
+                    match slot.device().declines(tenant, caller.quota.isolation, bytes) {
+                        Some(why) => declined = declined.or(Some(why)),
+                        None => willing.push(slot.id()),
+                    }
                     let there = identified.bytes_on(slot, tenant);
                     device_us.push((slot.id(), device_prior_us(plan, there)));
                     least_there = least_there.min(there);
@@ -41,7 +48,14 @@ impl Pipeline {
                 Some(bytes)
             }
         };
-        Demand {
+        // Where none is willing, a caller that named one is told by it; where it would not be chosen, it need not be asked.
+        let faster = device_us.iter().any(|(_, us)| *us < admitted.cpu_us());
+        let declined = declined.filter(|_| willing.is_empty() && *choice == DeviceChoice::Auto && faster);
+        if !willing.is_empty() || declined.is_some() {
+            device_us.retain(|(id, _)| willing.contains(id));
+            resident_on.retain(|id| willing.contains(id));
+        }
+        let demand = Demand {
             // What is resident is there anyway, whether or not the job runs.
             host_bytes: plan.peak_host_bytes().saturating_sub(admitted.resident_bytes()),
             staging_bytes: plan.bytes_in.saturating_sub(least_there).saturating_add(plan.bytes_out),
@@ -51,7 +65,8 @@ impl Pipeline {
             choice: choice.clone(),
             locality: identified.locality(tenant),
             resident_on,
-        }
+        };
+        (demand, declined)
     }
 }
 

@@ -85,10 +85,13 @@ pub(super) fn refusal(why: &Refusal, timeout_ms: u64) -> ApiError {
 pub(super) fn settlement(end: &Settlement, failure: Option<RunFailure>) -> ApiError {
     match (end, failure) {
         (Settlement::Refused(why), _) => refusal(why, 0),
-        // The job's bytes were free, and not in pieces of the sizes that it takes: nothing is wrong with the device.
+        // The job's bytes were free, and not in pieces of the sizes that it takes, or places for its tenant were taken: nothing is
+        // wrong with the device.
         (
             Settlement::DeadLetter { .. },
-            Some(RunFailure::Failed(Failure::Fault(DeviceError::OutOfMemory { .. }))),
+            Some(RunFailure::Failed(Failure::Fault(
+                DeviceError::OutOfMemory { .. } | DeviceError::NoPlace(_),
+            ))),
         ) => refusal(&Refusal::NoExecutor(NoExecutor::NoGpu), 0),
         (
             Settlement::DeadLetter { .. },

@@ -9,7 +9,7 @@ use crate::records::AuditRecord;
 use crate::run::{Report, RunFailure, Task};
 use crate::settle::{Answer, Outcome, Settled, Timings};
 use offload_api::{ApiError, Priority, Record, Style, Tensor};
-use offload_core::device::Isolation;
+use offload_core::device::{DeviceError, Isolation};
 use offload_core::{Cancel, Failure, Plan, Progress, Registered, TenantId};
 use serde_json::json;
 use std::sync::Arc;
@@ -68,6 +68,8 @@ pub(super) struct Job {
     progress: Progress,
     cpu_us: f64,
     device_us: Vec<(u32, f64)>,
+    /// Why no device takes it.
+    declined: Option<String>,
     run: Option<Run>,
     report: Option<Report>,
 }
@@ -81,7 +83,7 @@ struct Run {
 }
 
 impl Job {
-    pub(super) fn of(missed: Missed, results: &Results, demand: &Demand) -> Job {
+    pub(super) fn of(missed: Missed, results: &Results, demand: &Demand, declined: Option<String>) -> Job {
         let (admitted, key) = missed.into_parts();
         let (request, inputs, plan) = admitted.into_parts();
         Job {
@@ -96,6 +98,7 @@ impl Job {
             progress: Progress::new(),
             cpu_us: demand.cpu_us,
             device_us: demand.device_us.clone(),
+            declined,
             run: None,
             report: None,
         }
@@ -232,6 +235,9 @@ impl Pipeline {
             Command::Start { job, lane, attempt, fallback, .. } => {
                 let Some(entry) = state.jobs.get_mut(&job) else { return };
                 let executor = self.executor_of(&state.cpu, lane);
+                // What the device said is more than that it did not take the job.
+                let declined = entry.declined.clone().filter(|_| executor == Executor::Cpu);
+                let fallback = declined.or(fallback);
                 if fallback.is_some() {
                     self.observer.fell_back(&entry.operation.workload_type);
                 }
@@ -255,8 +261,13 @@ impl Pipeline {
             }
             Command::Requeued { job, attempts } => {
                 if let Some(entry) = state.jobs.get_mut(&job) {
-                    let reason = entry.report.take().map(|r| describe(&r));
-                    tracing::warn!(job = job.0, attempts, reason, "a job goes back to its queue");
+                    let report = entry.report.take();
+                    if let Some(Err(RunFailure::Failed(Failure::Fault(DeviceError::NoPlace(why))))) =
+                        report.as_ref().map(|r| &r.result)
+                    {
+                        entry.declined = Some(why.clone());
+                    }
+                    tracing::info!(job = job.0, attempts, "a job goes back to its queue");
                 }
             }
             Command::Dropped { job } => {
@@ -369,8 +380,17 @@ impl Pipeline {
         if let Err(RunFailure::Panicked(text)) = &report.result {
             tracing::error!(job = job.0, panic = %text, "an operation panicked");
         }
+        let tenant = state.jobs.get(&job).map(|entry| entry.tenant.as_str()).unwrap_or_default();
         let fault = match (&report.result, executor) {
-            (Err(RunFailure::Failed(Failure::Fault(e))), Executor::Device(id)) => Some((id, e.clone())),
+            // Nothing is wrong with a device whose places are taken.
+            (Err(RunFailure::Failed(Failure::Fault(DeviceError::NoPlace(why)))), Executor::Device(id)) => {
+                tracing::info!(device = id, tenant, job = job.0, why, "the device has no place for a job");
+                None
+            }
+            (Err(RunFailure::Failed(Failure::Fault(error))), Executor::Device(id)) => {
+                tracing::warn!(device = id, tenant, job = job.0, %error, "the device failed a job");
+                Some((id, error.clone()))
+            }
             _ => None,
         };
         if let Some(entry) = state.jobs.get_mut(&job) {
@@ -447,12 +467,4 @@ impl Pipeline {
 fn finish(waiter: Waiter, bytes_in: u64, hash: String, result: Result<Answer, ApiError>) -> After {
     let cache_hit = waiter.looked_up.then_some(false);
     After::Finish { waiter: Box::new(waiter), cache_hit, bytes_in, hash, result }
-}
-
-fn describe(report: &Report) -> String {
-    match &report.result {
-        Ok(_) => "a result".into(),
-        Err(RunFailure::Failed(f)) => f.to_string(),
-        Err(RunFailure::Panicked(text)) => text.clone(),
-    }
 }

@@ -296,12 +296,12 @@ impl Pipeline {
     fn enqueue(&self, missed: Missed, waiter: Waiter) -> Ticket {
         let flight = missed.flight();
         let admitted = missed.admitted();
-        let demand = self.demand(admitted);
+        let (demand, declined) = self.demand(admitted);
         let inline = matches!(demand.choice, DeviceChoice::Auto | DeviceChoice::Cpu)
             && demand.cpu_us <= self.config.run.inline_max_us;
         let caller = Arc::clone(&admitted.request().caller);
         let (priority, deadline) = (admitted.priority(), self.time_of(admitted.deadline()));
-        let job = Job::of(missed, &self.results, &demand);
+        let job = Job::of(missed, &self.results, &demand, declined);
 
         let mut state = self.lock();
         state.next_waiter += 1;

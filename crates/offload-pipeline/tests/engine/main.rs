@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod made;
+mod places;
 
 use made::{Made, Outcomes, caller, config, request};
 use offload_api::{DeviceChoice, ErrorCode, Priority, ResidentKey, Tensor, Value};

@@ -47,6 +47,15 @@ pub async fn list(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
 fn shown(device: &DeviceView) -> Json {
     let d = device.host.descriptor();
     let health = if device.state == DeviceState::Up { device.host.health().ok() } else { None };
+    let slices: Vec<Json> = device
+        .host
+        .slices()
+        .into_iter()
+        .map(|s| {
+            json!({"uuid": s.slice.uuid, "memory_total_bytes": s.slice.memory_bytes,
+                   "memory_used_bytes": s.memory_used_bytes, "units": s.slice.units, "use": s.used.name()})
+        })
+        .collect();
     json!({
         "id": d.id, "name": d.name, "backend": d.backend.name(), "architecture": d.architecture,
         "status": device.state.name(), "is_cpu": d.is_cpu, "software": d.software,
@@ -55,6 +64,7 @@ fn shown(device: &DeviceView) -> Json {
         "utilization_percent": health.and_then(|h| h.utilization_percent),
         "temperature_celsius": health.and_then(|h| h.temperature_celsius),
         "power_watts": health.and_then(|h| h.power_watts),
+        "mig": d.slices.is_some(), "slices": slices,
         "running_jobs": device.jobs, "faults": device.faults, "restarts": device.host.restarts(),
     })
 }

@@ -95,6 +95,7 @@ pub fn run(
     // Before anything runs: the peers read from it what there is to do.
     write(&document)?;
     let device = device.ok_or("there is no gpu; nothing was measured")?;
+    let options = device.options(&options);
     // Half is for what stays between runs, the rest for what a run takes.
     let mut session = Session::new(&device.selector, &options, device.descriptor.memory_bytes / 2)?;
     let ceilings = ceilings::measure(&session, flags.scale, &watch)?;

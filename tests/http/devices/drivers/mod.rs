@@ -1,6 +1,7 @@
 //! NVIDIA's driver missing, half there, failing, hanging and crashing: the service says so and serves on.
 
 mod pack;
+mod slices;
 
 use super::{absent, devices, multiply, statuses, tells, until};
 use crate::service::{Folder, Service};

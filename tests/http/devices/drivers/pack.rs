@@ -21,7 +21,7 @@ fn driver(nvrtc: bool) -> Option<Driver> {
 }
 
 /// A pack of the transpose alone: PTX as NVRTC 12.0 frames it, with an empty body.
-fn pack() -> Vec<u8> {
+pub(super) fn pack() -> Vec<u8> {
     let registry = offload_ops::registry();
     let transpose = registry.find("matrix", "transpose").expect("a transpose").operation.kernels();
     let compiled = |source: KernelSource| {
@@ -39,15 +39,20 @@ fn file(folder: &Folder, bytes: &[u8]) -> PathBuf {
     path
 }
 
-fn words(path: &Path) -> &str {
+pub(super) fn words(path: &Path) -> &str {
     path.to_str().expect("a path")
 }
 
 /// Asks the device for a transpose; right answers only.
 fn transpose(service: &Service) -> crate::wire::Reply {
+    transpose_as(service, &service.key)
+}
+
+/// The same with another key.
+pub(super) fn transpose_as(service: &Service, key: &str) -> crate::wire::Reply {
     let a: Vec<Vec<f64>> = (0..40).map(|i| (0..70).map(|j| f64::from(i * 70 + j)).collect()).collect();
     let body = json!({"inputs": {"a": a, "dtype": "f64"}, "device": "gpu", "cache": false});
-    let reply = service.post("/api/v1/workloads/matrix/transpose", &body);
+    let reply = service.post_as(key, "/api/v1/workloads/matrix/transpose", &body);
     if reply.status == 200 {
         let result: Vec<Vec<f64>> =
             serde_json::from_value(reply.expect(200)["result"].take()).expect("a matrix");
@@ -124,6 +129,31 @@ fn a_machine_that_has_nvrtc_uses_the_pack_where_it_is_told_to() {
     let said: Vec<String> = lines.take(8).map_while(Result::ok).collect();
     child.kill().and_then(|()| child.wait()).expect("it ends");
     assert!(said.iter().any(|line| line.contains("kernel pack of version")), "{said:?}");
+}
+
+#[test]
+fn where_nvrtc_is_older_than_the_card_the_pack_is_used_and_it_is_said_why() {
+    let Some(driver) = driver(true) else { return };
+    let folder = Folder::new();
+    let path = file(&folder, &pack());
+    let environment = [("LD_LIBRARY_PATH", words(driver.path())), ("FAKE_NVRTC_OLD", "1")];
+    let why = "nvrtc 13.0 makes no code for sm_90, the newest it knows is sm_86";
+    for (settings, wanted) in [
+        (&[("DEVICES__KERNEL_PACK", words(&path))][..], format!("PTX ISA 8.0; {why}")),
+        (
+            &[("DEVICES__KERNEL_PACK", "/nonexistent")],
+            format!("no compiler: {why}; the kernel pack nonexistent cannot be read"),
+        ),
+        (
+            &[("DEVICES__KERNEL_PACK", words(&path)), ("DEVICES__COMPILER", "nvrtc")],
+            format!("no compiler: {why}\""),
+        ),
+    ] {
+        let service = Service::within(Folder::new(), settings, &[], &environment);
+        let software = software(&service);
+        assert!(software.contains(&wanted), "{software}");
+        assert_eq!(transpose(&service).status, if wanted.starts_with("PTX") { 200 } else { 501 });
+    }
 }
 
 #[test]

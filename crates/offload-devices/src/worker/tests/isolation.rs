@@ -77,7 +77,7 @@ fn a_place_goes_to_who_comes_and_its_process_ends() {
     });
     std::thread::sleep(std::time::Duration::from_millis(200));
     let report = run(lane.as_mut(), "b", Isolation::Process);
-    let Err(Failure::Fault(DeviceError::Call(why))) = report.result else { panic!("{:?}", report.result) };
+    let Err(Failure::Fault(DeviceError::NoPlace(why))) = report.result else { panic!("{:?}", report.result) };
     assert!(why.contains("all at work"), "{why}");
     cancel.cancel();
     assert!(matches!(busy.join().unwrap().result, Err(Failure::Cancelled)));

@@ -1,5 +1,6 @@
 //! Operations made for these tests.
 
+use crate::discover::VISIBLE_DEVICES;
 use offload_api::{Data, Layout, Matches, Priority, Record, Schema, Tensor, TensorSpec, Value};
 use offload_core::device::{DeviceError, DeviceJob, Gpu, Isolation, KernelText};
 use offload_core::{
@@ -12,7 +13,8 @@ use std::time::Duration;
 /// An operation of this name; what it does stands in `gpu`.
 struct Made(&'static str);
 
-const NAMES: [&str; 9] = ["echo", "answers", "double", "derive", "ignore", "fail", "spin", "stuck", "crash"];
+const NAMES: [&str; 10] =
+    ["echo", "answers", "double", "derive", "ignore", "alone", "fail", "spin", "stuck", "crash"];
 
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
@@ -140,6 +142,19 @@ impl AnyOperation for Made {
             }
             // Names its input and reads nothing of it.
             "ignore" => Ok(Record::new().with("values", Value::Int(inputs.len() as i64))),
+            // Which slice this process was started for, and that nobody else is in it meanwhile.
+            "alone" => {
+                let slice = std::env::var(VISIBLE_DEVICES).unwrap_or_default();
+                // The tests' process is the parent of all that may be there.
+                let name = format!("{slice}-{:?}", rustix::process::getppid());
+                let mark = std::env::temp_dir().join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+                if std::fs::File::create_new(&mark).is_err() {
+                    return Err(Failure::unprocessable("two_at_once", slice, serde_json::json!({})));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+                std::fs::remove_file(&mark).unwrap();
+                Ok(Record::new().with("result", Value::Text(slice)))
+            }
             "fail" => match inputs.take("kind") {
                 Some(Value::Text(kind)) => Err(failure(&kind)),
                 _ => panic!("the kind is missing"),

@@ -4,6 +4,7 @@ mod isolation;
 mod made;
 mod messages;
 mod processes;
+mod slices;
 mod tenants;
 
 use super::{Launch, ServeOptions, WorkerHost, WorkerSettings, serve};

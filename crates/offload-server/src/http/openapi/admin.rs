@@ -30,7 +30,7 @@ pub(super) fn admin_schemas(d: &mut Document) {
             "allowed_families": {"type": "array", "maxItems": 64, "items": family, "nullable": true},
             "callback_hosts": {"type": "array", "maxItems": 256, "nullable": true,
                                "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}},
-            "isolation": {"type": "string", "enum": ["shared", "process"]},
+            "isolation": {"type": "string", "enum": ["shared", "process", "mig"]},
             "max_priority": reference("Priority")})),
         "NewTenant": request(&["id"], tenant),
         "TenantUpdate": stored,
