@@ -307,8 +307,64 @@ def forecast():
     return rows
 
 
+def lstm():
+    """A batch through a layer of PyTorch in double precision: predictions of one row, the loss, its gradient, and where five steps lead."""
+    import torch
+
+    hidden, lags, rows, window, burn = 32, 8, 32, 6, 1
+
+    def spread(start, count, width):
+        """Numbers between -width and width that are the same everywhere: multiples of the golden ratio."""
+        return [float(np.float32((((start + i) * 2654435761) % 2**32 / 2**32 - 0.5) * 2 * width)) for i in range(count)]
+
+    def tensor(values, *shape):
+        return torch.tensor(values, dtype=torch.float64).reshape(shape)
+
+    layer = torch.nn.LSTM(1, hidden, dtype=torch.float64)
+    head = torch.nn.Linear(hidden + lags, 1, dtype=torch.float64)
+    gates = 4 * hidden
+    count = hidden * gates + 2 * gates + hidden + lags + 1
+    start = spread(0, count, 0.3)
+    with torch.no_grad():
+        at = hidden * gates
+        layer.weight_hh_l0.copy_(tensor(start[:at], hidden, gates).T)
+        layer.weight_ih_l0.copy_(tensor(start[at:at + gates], gates, 1))
+        layer.bias_ih_l0.copy_(tensor(start[at + gates:at + 2 * gates], gates))
+        layer.bias_hh_l0.zero_()
+        head.weight.copy_(tensor(start[at + 2 * gates:-1], 1, hidden + lags))
+        head.bias.copy_(tensor(start[-1:], 1))
+    layer.bias_hh_l0.requires_grad = False
+    x = tensor(spread(100_000, (window + lags) * rows, 3.0), window + lags, rows)
+
+    def flat(parts):
+        hh, ih, bias, weight, level = parts
+        return torch.cat([hh.T.reshape(-1), ih.reshape(-1), bias, weight.reshape(-1), level])
+
+    parts = [layer.weight_hh_l0, layer.weight_ih_l0, layer.bias_ih_l0, head.weight, head.bias]
+
+    def loss():
+        states, _ = layer(x[lags - 1:lags - 1 + window, :, None])
+        before = torch.stack([x[lags - 1 - k:lags - 1 - k + window] for k in range(lags)], dim=2)
+        said = head(torch.cat([states, before], dim=2))[:, :, 0]
+        return said, ((said - x[lags:]) ** 2)[burn:].mean()
+
+    losses, steps = [], 5
+    adam = torch.optim.Adam(parts, lr=0.01)
+    for step in range(steps):
+        said, value = loss()
+        adam.zero_grad()
+        value.backward()
+        if step == 0:
+            first = {"said": said[:, 3].tolist(), "gradient": flat([p.grad for p in parts])[::11].tolist()}
+        losses.append(value.item())
+        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+        adam.param_groups[0]["lr"] = 0.01 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+        adam.step()
+    return [{"source": of("torch"), **first, "losses": losses, "parameters": flat(parts)[::11].tolist()}]
+
+
 def main():
-    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection, correlate, match, forecast)}
+    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection, correlate, match, forecast, lstm)}
     for name in sys.argv[1:] or known:
         rows = known[name]()
         path = DATA / f"{name}.json"

@@ -167,8 +167,17 @@ pub(super) fn cases() -> Vec<Case> {
             of(series(&ramp), 1, "seasonal_naive"),
             Expect::Rejected("period"),
         ),
-        by_hand("a network that is not there", of(series(&ramp), 1, "lstm"), Expect::Rejected("method")),
-        by_hand("the same by its other name", of(series(&ramp), 1, "LSTM"), Expect::Rejected("method")),
+        by_hand("too few values for a network", of(series(&ramp[..11]), 1, "lstm"), Expect::Unprocessable("no_model")),
+        by_hand(
+            "a seed without a network",
+            of(series(&ramp), 1, "arima").with("seed", Value::Int(1)),
+            Expect::Rejected("seed"),
+        ),
+        by_hand(
+            "steps without a network",
+            of(series(&ramp), 1, "auto").with("steps", Value::Int(1)),
+            Expect::Rejected("steps"),
+        ),
         by_hand(
             "a cube",
             of(Value::Tensor(filled(vec![1, 1, 2], vec![1.0, 2.0])), 1, "auto"),
