@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::which::{Which, useful};
 use super::{FITTED, Inputs};
 use crate::lstm::{
-    self, Ahead, BACK, COUNT, GATES, HIDDEN, LAGS, LOOK_EVERY, PATHS, PATIENCE, ROWS, Settings, WINDOW,
+    self, Ahead, BACK, COUNT, GATES, HIDDEN, LAGS, LOOK_EVERY, PATHS, PATIENCE, ROWS, Settings, WINDOW, CHANCE,
 };
 use crate::series::{Extents, checked, values};
 use offload_api::{Record, Tensor};
@@ -24,7 +24,7 @@ const STEPS: usize = 5;
 const STEPS_AHEAD: usize = 256;
 /// Words of a task, and of how it is.
 const TASK: usize = 6;
-const STATE: usize = 3;
+const STATE: usize = 2;
 /// Numbers of a step that are kept for the way back, and those that a round goes on with.
 const MOMENT: usize = ROWS * (GATES + 2 * HIDDEN);
 const WALK: usize = ROWS * (HIDDEN + HIDDEN + 4 + LAGS + 2);
@@ -36,7 +36,7 @@ offload_core::kernels! {
         text: include_str!("kernel.gpu.c"),
         block: 256,
         elements: [],
-        defines: [("HIDDEN", "32u"), ("LAGS", "8u"), ("ROWS", "32u"), ("WINDOW", "32u"), ("ROUNDS", "8u"), ("BACK", "2048u")],
+        defines: [("HIDDEN", "32u"), ("LAGS", "8u"), ("ROWS", "32u"), ("WINDOW", "32u"), ("ROUNDS", "4u"), ("BACK", "2048u"), ("CHANCE", "1.0f")],
     }
     /// Steps of learning.
     fn lstm_learn(
@@ -66,7 +66,6 @@ offload_core::kernels! {
         parameters: [f32],
         moments: [f32],
         errors: [f32],
-        losses: [f32],
         states: [u32],
         best: [f32],
         best_errors: [f32],
@@ -88,7 +87,7 @@ offload_core::kernels! {
     );
 }
 
-const _: () = assert!(HIDDEN == 32 && LAGS == 8 && ROWS == 32 && WINDOW == 32 && ROUNDS == 8 && BACK == 2048, "as the text has them");
+const _: () = assert!(HIDDEN == 32 && LAGS == 8 && ROWS == 32 && WINDOW == 32 && ROUNDS == 4 && BACK == 2048 && CHANCE == 1.0, "as the text has them");
 
 /// What forecasting starts.
 pub(super) static KERNELS: &[&KernelText] = &[&NETWORKS];
@@ -115,12 +114,12 @@ pub(super) fn need<T>(inputs: &Inputs<T>, e: Extents, settings: Settings) -> Dev
     let (all, at_once) = tasks(inputs, e);
     let n = e.n.min(FITTED) as u64;
     let of_task = n + TASK as u64 + 1;
-    let network = 6 * COUNT + HIDDEN * GATES + WINDOW * (MOMENT + ROWS) + ROUNDS * WALK + STATE + 1 + 2 * BACK;
+    let network = 6 * COUNT + HIDDEN * GATES + WINDOW * (MOMENT + ROWS) + ROUNDS * WALK + STATE + 2 * BACK;
     let of_slot = network as u64 + (1 + ROUNDS as u64) * inputs.horizon() as u64;
     let numbers = of_task
         .saturating_mul(all as u64)
         .saturating_add(of_slot.saturating_mul(at_once as u64))
-        .saturating_add((settings.steps + COUNT) as u64);
+        .saturating_add((2 * settings.steps + COUNT) as u64);
     DeviceNeed::Bytes(numbers.saturating_mul(4))
 }
 
@@ -184,7 +183,6 @@ struct Networks {
     moments: Buffer<f32>,
     slopes: Buffer<f32>,
     states: Buffer<u32>,
-    losses: Buffer<f32>,
     errors: Buffer<f32>,
     best: Buffer<f32>,
     best_errors: Buffer<f32>,
@@ -199,12 +197,12 @@ impl Networks {
         let (parameters, best, turns) = (room(COUNT)?, room(COUNT)?, room(HIDDEN * GATES)?);
         let (firsts, seconds, gradients) = (room(COUNT)?, room(COUNT)?, room(COUNT)?);
         let (moments, slopes) = (room(WINDOW * MOMENT)?, room(WINDOW * ROWS)?);
-        let (losses, errors, best_errors) = (room(1)?, room(BACK)?, room(BACK)?);
+        let (errors, best_errors) = (room(BACK)?, room(BACK)?);
         let (walks, middles, squares) = (room(ROUNDS * WALK)?, room(horizon)?, room(ROUNDS * horizon)?);
         Ok(Networks {
             settings,
             horizon,
-            lengths: gpu.upload(&lstm::lengths(settings.steps))?,
+            lengths: gpu.upload(lstm::lengths(settings.steps).as_flattened())?,
             start: gpu.upload(&lstm::start(settings.seed))?,
             parameters,
             turns,
@@ -214,7 +212,6 @@ impl Networks {
             moments,
             slopes,
             states: gpu.zeros(at_once * STATE)?,
-            losses,
             errors,
             best,
             best_errors,
@@ -290,7 +287,7 @@ impl Networks {
             }
             self.look(gpu, groups, to, &tasks, &values)?;
             let states = gpu.download_range(&self.states, 0, STATE * learning.len())?;
-            if states.chunks_exact(STATE).all(|state| state[2] != 0) {
+            if states.chunks_exact(STATE).all(|state| state[1] != 0) {
                 break;
             }
         }
@@ -316,7 +313,6 @@ impl Networks {
             &self.parameters,
             &self.moments,
             &self.errors,
-            &self.losses,
             &self.states,
             &self.best,
             &self.best_errors,

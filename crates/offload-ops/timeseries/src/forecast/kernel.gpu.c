@@ -22,8 +22,8 @@
 // What a task is: its first value, how many it has, how many come before those held back, inputs of a window, differences, and how far to
 // look ahead.
 #define TASK 6u
-// How a task is: looks without a gain, steps that were of use, whether it is done.
-#define STATE 3u
+// How a task is: looks without a gain, and whether it is done.
+#define STATE 2u
 
 DEVICE f32 lstm_exp(f32 x) {
   const f32 rounded = fma_f32(x, 1.44269504f, 12582912.0f);
@@ -63,7 +63,8 @@ DEVICE void lstm_forward(u32 t, GLOBAL const f32 *p, LOCAL const f32 *x, LOCAL f
   for (u32 from = t / GATES * TOGETHER; from < ROWS; from += SIDES * TOGETHER) {
     f32 sums[TOGETHER];
     for (u32 k = 0; k < TOGETHER; k++) sums[k] = fma_f32(x[from + k], p[INPUT + gate], p[BIAS + gate]);
-    for (u32 u = 0; u < HIDDEN; u++) {
+#pragma unroll 2
+      for (u32 u = 0; u < HIDDEN; u++) {
       const f32 w = p[u * GATES + gate];
       for (u32 k = 0; k < TOGETHER; k++) sums[k] = fma_f32(h[(from + k) * STRIDE + u], w, sums[k]);
     }
@@ -91,6 +92,7 @@ DEVICE void lstm_forward(u32 t, GLOBAL const f32 *p, LOCAL const f32 *x, LOCAL f
 
 // What the head says of a row, from what it says of the last inputs.
 DEVICE f32 lstm_prediction(GLOBAL const f32 *head, LOCAL const f32 *state, f32 value) {
+#pragma unroll 2
   for (u32 u = 0; u < HIDDEN; u++) value = fma_f32(head[u], state[u], value);
   return value;
 }
@@ -110,26 +112,25 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
   SHARED f32 h[ROWS * STRIDE] ALIGNED(16);
   SHARED f32 z[ROWS * GATES] ALIGNED(16);
   SHARED f32 by_hidden[ROWS * HIDDEN];
+  SHARED f32 by_cell[ROWS * HIDDEN];
   SHARED f32 x[ROWS];
   SHARED f32 slope[ROWS];
   SHARED u32 places[ROWS];
   const u32 t = local_id(), task = group_id(), gate = t % GATES, side = t / GATES;
-  if (states[task * STATE + 2u] != 0u) return;
+  if (states[task * STATE + 1u] != 0u) return;
   GLOBAL const u32 *of = tasks + task * TASK;
   GLOBAL const f32 *w = values + of[0];
-  const u32 held = of[2], window = of[3], burn = window / 4u;
-  GLOBAL f32 *p = parameters + (u64)task * COUNT, *turned = turns + (u64)task * INPUT, *gradient = gradients + (u64)task * COUNT;
-  GLOBAL f32 *first = firsts + (u64)task * COUNT, *second = seconds + (u64)task * COUNT;
+  const u32 window = of[3];
+  GLOBAL f32 *p = parameters + (u64)task * COUNT, *turned = turns + (u64)task * INPUT;
   GLOBAL f32 *moment = moments + (u64)task * WINDOW * MOMENT, *own_slopes = slopes + (u64)task * WINDOW * ROWS;
   if (from == 0u) {
     for (u32 i = t; i < COUNT; i += BLOCK) p[i] = start[i];
     group_barrier();
   }
-  const f32 each = 2.0f / (f32)(ROWS * (window - burn));
   for (u32 step = from; step < to; step++) {
     for (u32 i = t; i < INPUT; i += BLOCK) turned[i] = p[i % HIDDEN * GATES + i / HIDDEN];
     for (u32 i = t; i < ROWS * STRIDE; i += BLOCK) h[i] = 0.0f;
-    if (t < ROWS) places[t] = lstm_place(lstm_random(seed, (u64)step * ROWS + t), held - window - LAGS + 1u) + LAGS - 1u;
+    if (t < ROWS) places[t] = lstm_place(lstm_random(seed, (u64)step * ROWS + t), of[2] - window - LAGS + 1u) + LAGS - 1u;
     for (u32 at = 0; at < window; at++) {
       GLOBAL f32 *now = moment + (u64)at * MOMENT, *before = at == 0u ? now : now - MOMENT;
       if (t < ROWS) x[t] = w[places[t] + at];
@@ -137,9 +138,9 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
       lstm_forward(t, p, x, h, z, at, before + CELL, now + CELL, now, 1u);
       if (t < ROWS) {
         f32 value = 0.0f;
-        if (at >= burn) {
+        if (at >= window / 4u) {
           GLOBAL const f32 *last = w + places[t] + at;
-          value = each * (lstm_prediction_after(p + HEADS, h + t * STRIDE, last) - last[1]);
+          value = 2.0f / (f32)(ROWS * (window - window / 4u)) * (lstm_prediction_after(p + HEADS, h + t * STRIDE, last) - last[1]);
         }
         own_slopes[at * ROWS + t] = value;
       }
@@ -148,11 +149,7 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
     f32 own[HIDDEN / SIDES];
     f32 other = 0.0f, of_head = 0.0f;
     for (u32 k = 0; k < HIDDEN / SIDES; k++) own[k] = 0.0f;
-    f32 by_cell[ROWS * HIDDEN / BLOCK];
-    for (u32 k = 0; k < ROWS * HIDDEN / BLOCK; k++) {
-      by_cell[k] = 0.0f;
-      by_hidden[t + k * BLOCK] = 0.0f;
-    }
+    for (u32 i = t; i < ROWS * HIDDEN; i += BLOCK) by_hidden[i] = by_cell[i] = 0.0f;
     for (u32 at = window; at-- > 0u;) {
       GLOBAL const f32 *m = moment + (u64)at * MOMENT;
       GLOBAL const f32 *before = moment + (u64)(at == 0u ? 0u : at - 1u) * MOMENT;
@@ -162,30 +159,35 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
         slope[t] = own_slopes[at * ROWS + t];
       }
       group_barrier();
-      for (u32 k = 0; k < ROWS * HIDDEN / BLOCK; k++) {
-        const u32 i = t + k * BLOCK, row = i / HIDDEN, u = i % HIDDEN, g = row * GATES + u;
+      for (u32 i = t; i < ROWS * HIDDEN; i += BLOCK) {
+        const u32 row = i / HIDDEN, u = i % HIDDEN, g = row * GATES + u;
         const f32 input = m[g], forget = m[g + HIDDEN], candidate = m[g + 2u * HIDDEN], output = m[g + 3u * HIDDEN];
         const f32 bent = m[BENT + i], last = at > 0u ? before[CELL + i] : 0.0f;
         const f32 hidden = fma_f32(slope[row], p[HEADS + u], by_hidden[i]);
-        const f32 cell = fma_f32(hidden * output, fma_f32(bent, -bent, 1.0f), by_cell[k]);
+        const f32 cell = fma_f32(hidden * output, fma_f32(bent, -bent, 1.0f), by_cell[i]);
         z[g] = cell * candidate * (input * (1.0f - input));
         z[g + HIDDEN] = cell * last * (forget * (1.0f - forget));
         z[g + 2u * HIDDEN] = cell * input * fma_f32(candidate, -candidate, 1.0f);
         z[g + 3u * HIDDEN] = hidden * bent * (output * (1.0f - output));
-        by_cell[k] = cell * forget;
+        by_cell[i] = cell * forget;
         h[row * STRIDE + u] = output * bent;
       }
       group_barrier();
       if (t < HIDDEN) {
+#pragma unroll 2
         for (u32 row = 0; row < ROWS; row++) of_head = fma_f32(slope[row], h[row * STRIDE + t], of_head);
       } else if (t < HIDDEN + LAGS) {
+#pragma unroll 2
         for (u32 row = 0; row < ROWS; row++) of_head = fma_f32(slope[row], w[places[row] + at - (t - HIDDEN)], of_head);
       } else if (t < HEAD) {
+#pragma unroll 2
         for (u32 row = 0; row < ROWS; row++) of_head += slope[row];
       }
       if (side == 0u) {
+#pragma unroll 2
         for (u32 row = 0; row < ROWS; row++) other = fma_f32(z[row * GATES + gate], x[row], other);
       } else if (side == 1u) {
+#pragma unroll 2
         for (u32 row = 0; row < ROWS; row++) other += z[row * GATES + gate];
       }
       if (at == 0u) break;
@@ -195,6 +197,7 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
         h[row * STRIDE + u] = before[row * GATES + 3u * HIDDEN + u] * before[BENT + i];
       }
       group_barrier();
+#pragma unroll 2
       for (u32 row = 0; row < ROWS; row++) {
         const f32 by_gate = z[row * GATES + gate];
         for (u32 k = 0; k < HIDDEN / SIDES; k++)
@@ -202,6 +205,7 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
       }
       f32 sums[ROWS * HIDDEN / BLOCK];
       for (u32 k = 0; k < ROWS * HIDDEN / BLOCK; k++) sums[k] = 0.0f;
+#pragma unroll 2
       for (u32 g = 0; g < GATES; g++) {
         const f32 back = turned[g * HIDDEN + t % HIDDEN];
         for (u32 k = 0; k < ROWS * HIDDEN / BLOCK; k++)
@@ -209,6 +213,7 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
       }
       for (u32 k = 0; k < ROWS * HIDDEN / BLOCK; k++) by_hidden[t + k * BLOCK] = sums[k];
     }
+    GLOBAL f32 *gradient = gradients + (u64)task * COUNT;
     for (u32 k = 0; k < HIDDEN / SIDES; k++) gradient[(side * (HIDDEN / SIDES) + k) * GATES + gate] = own[k];
     if (side < 2u) gradient[INPUT + side * GATES + gate] = other;
     if (t < HEAD) gradient[HEADS + t] = of_head;
@@ -220,39 +225,40 @@ KERNEL lstm_learn(u32 from, u32 to, u64 seed, GLOBAL const f32 *RESTRICT lengths
       z[t] = sum;
     }
     group_barrier();
-    for (u32 half = GATES / 2u; half > 0u; half >>= 1) {
-      if (t < half) z[t] += z[t + half];
+    for (u32 s = GATES / 2u; s > 0u; s >>= 1) {
+      if (t < s) z[t] += z[t + s];
       group_barrier();
     }
     const f32 norm = sqrt_f32(z[0]);
     const f32 cut = norm > 1.0f ? 1.0f / norm : 1.0f;
+    GLOBAL f32 *first = firsts + (u64)task * COUNT, *second = seconds + (u64)task * COUNT;
     for (u32 i = t; i < COUNT; i += BLOCK) {
       const f32 g = gradient[i] * cut;
       const f32 m = fma_f32(0.9f, first[i], (1.0f - 0.9f) * g);
       const f32 v = fma_f32(0.999f, second[i], (1.0f - 0.999f) * (g * g));
       first[i] = m;
       second[i] = v;
-      p[i] = fma_f32(-lengths[step], m / (sqrt_f32(v) + 1e-8f), p[i]);
+      p[i] = fma_f32(-lengths[2u * step], m / (sqrt_f32(v) + lengths[2u * step + 1u]), p[i]);
     }
     group_barrier();
   }
 }
 
-// A look at the values that were held back, after `step` steps; what was of use is kept.
+// A look at the values that were held back, after `step` steps; parameters that gain are kept.
 KERNEL lstm_look(u32 step, u32 patience, GLOBAL const u32 *RESTRICT tasks, GLOBAL const f32 *RESTRICT values,
                  GLOBAL const f32 *RESTRICT start, GLOBAL const f32 *RESTRICT parameters, GLOBAL f32 *moments, GLOBAL f32 *errors,
-                 GLOBAL f32 *losses, GLOBAL u32 *states, GLOBAL f32 *best, GLOBAL f32 *best_errors) {
+                 GLOBAL u32 *states, GLOBAL f32 *best, GLOBAL f32 *best_errors) {
   SHARED f32 h[ROWS * STRIDE] ALIGNED(16);
   SHARED f32 z[ROWS * GATES] ALIGNED(16);
   SHARED f32 x[ROWS];
   SHARED u32 gain[1];
   const u32 t = local_id(), task = group_id();
-  if (states[task * STATE + 2u] != 0u) return;
+  if (states[task * STATE + 1u] != 0u) return;
   GLOBAL const u32 *of = tasks + task * TASK;
   GLOBAL const f32 *w = values + of[0];
   const u32 n = of[1], held = of[2], window = of[3], back = n - held, stretch = (back + ROWS - 1u) / ROWS;
   GLOBAL const f32 *p = step == 0u ? start : parameters + (u64)task * COUNT;
-  GLOBAL f32 *moment = moments + (u64)task * WINDOW * MOMENT, *own = errors + task * BACK;
+  GLOBAL f32 *moment = moments + (u64)task * WINDOW * MOMENT, *own = errors + task * BACK, *before = best_errors + task * BACK;
   for (u32 i = t; i < ROWS * STRIDE; i += BLOCK) h[i] = 0.0f;
   for (u32 at = 0; at < window - 1u + stretch; at++) {
     if (t < ROWS) {
@@ -271,23 +277,24 @@ KERNEL lstm_look(u32 step, u32 patience, GLOBAL const u32 *RESTRICT tasks, GLOBA
   }
   group_barrier();
   if (t == 0u) {
-    f32 sum = 0.0f;
-    for (u32 i = 0; i < back; i++) sum = fma_f32(own[i], own[i], sum);
-    const f32 loss = sum / (f32)back;
+    // Whether squares of errors became smaller by more than chance would make them.
     GLOBAL u32 *state = states + task * STATE;
-    gain[0] = step == 0u || loss < losses[task] ? 1u : 0u;
-    if (gain[0] != 0u) {
-      losses[task] = loss;
-      state[0] = 0u;
-      state[1] = step;
-    } else if (++state[0] == patience) {
-      state[2] = 1u;
+    f32 mean = 0.0f, apart = 0.0f;
+    for (u32 i = 0; i < back; i++) mean += fma_f32(own[i], -own[i], before[i] * before[i]);
+    mean = mean / (f32)back;
+    for (u32 i = 0; i < back; i++) {
+      const f32 d = fma_f32(own[i], -own[i], before[i] * before[i]) - mean;
+      apart = fma_f32(d, d, apart);
     }
+    const f32 n = (f32)back;
+    gain[0] = step == 0u || (mean > 0.0f && mean * mean * n * (n - 1.0f) > CHANCE * CHANCE * apart) ? 1u : 0u;
+    if (gain[0] != 0u) state[0] = 0u;
+    else if (++state[0] == patience) state[1] = 1u;
   }
   group_barrier();
   if (gain[0] == 0u) return;
   for (u32 i = t; i < COUNT; i += BLOCK) best[(u64)task * COUNT + i] = p[i];
-  for (u32 i = t; i < back; i += BLOCK) best_errors[task * BACK + i] = own[i];
+  for (u32 i = t; i < back; i += BLOCK) before[i] = own[i];
 }
 
 // Steps on, from `from` up to `to`, of which those up to the window's end are over what is known. A group has the rows of a round, of which
@@ -299,17 +306,19 @@ KERNEL lstm_ahead(u32 from, u32 to, u32 farthest, u64 seed, GLOBAL const u32 *RE
   SHARED f32 z[ROWS * GATES] ALIGNED(16);
   SHARED f32 x[ROWS];
   SHARED f32 lags[LAGS * ROWS];
+  SHARED f32 sums[2u * ROWS];
   SHARED f32 ahead[ROWS];
-  const u32 t = local_id(), task = group_id() / ROUNDS, round = group_id() % ROUNDS;
+  const u32 t = local_id(), task = group_id() / ROUNDS;
   GLOBAL const u32 *of = tasks + task * TASK;
   GLOBAL const f32 *w = values + of[0], *p = best + (u64)task * COUNT;
-  const u32 n = of[1], window = of[3], differences = of[4], back = n - of[2], horizon = of[5];
-  // The memory, the state, the last inputs, and sums.
-  GLOBAL f32 *cell = walks + (u64)group_id() * WALK, *walk = cell + ROWS * HIDDEN;
-  GLOBAL f32 *kept_lags = walk + ROWS * STRIDE, *sums = kept_lags + LAGS * ROWS;
+  const u32 n = of[1], window = of[3];
+  // The state, the last inputs, sums, and the memory.
+  GLOBAL f32 *walk = walks + (u64)group_id() * WALK, *cell = walk + ROWS * (STRIDE + LAGS + 2u);
   for (u32 i = t; i < ROWS * STRIDE; i += BLOCK) h[i] = from == 0u ? 0.0f : walk[i];
-  for (u32 i = t; i < LAGS * ROWS; i += BLOCK) lags[i] = from == 0u ? w[n - window - 1u - i / ROWS] : kept_lags[i];
-  const u32 end = window + horizon - 1u < to ? window + horizon - 1u : to;
+  for (u32 i = t; i < ROWS * LAGS; i += BLOCK)
+    lags[i] = from == 0u ? w[n - window - 1u - i / ROWS] : walk[ROWS * STRIDE + i];
+  for (u32 i = t; i < ROWS * 2u; i += BLOCK) sums[i] = from == 0u ? 0.0f : walk[ROWS * (STRIDE + LAGS) + i];
+  const u32 last = window + of[5] - 1u, end = last < to ? last : to;
   for (u32 at = from; at < end; at++) {
     group_barrier();
     if (t < ROWS) {
@@ -328,15 +337,15 @@ KERNEL lstm_ahead(u32 from, u32 to, u32 farthest, u64 seed, GLOBAL const u32 *RE
       for (u32 k = 0; k < LAGS; k++) value = fma_f32(p[HEADS + HIDDEN + k], lags[k * ROWS + t], value);
       value = lstm_prediction(p + HEADS, h + t * STRIDE, value);
       if (t > 0u) {
-        const u64 drawn = lstm_random(seed, ((u64)1u << 61) + (u64)(round * ROWS + t) * horizon + step);
-        const f32 error = best_errors[task * BACK + lstm_place(drawn, back)];
+        const u64 drawn = lstm_random(seed, ((u64)1u << 61) + (u64)(group_id() % ROUNDS * ROWS + t) * of[5] + step);
+        const f32 error = best_errors[task * BACK + lstm_place(drawn, n - of[2])];
         value += (drawn & 1u) != 0u ? error : -error;
       }
       value = value > largest[task] ? largest[task] : value;
       value = value < -largest[task] ? -largest[task] : value;
       for (u32 k = LAGS - 1u; k > 0u; k--) lags[k * ROWS + t] = lags[(k - 1u) * ROWS + t];
       lags[t] = value;
-      for (u32 times = 0; times < differences; times++) {
+      for (u32 times = 0; times < of[4]; times++) {
         const f32 sum = sums[times * ROWS + t] + value;
         sums[times * ROWS + t] = sum;
         value = sum;
@@ -347,11 +356,12 @@ KERNEL lstm_ahead(u32 from, u32 to, u32 farthest, u64 seed, GLOBAL const u32 *RE
     if (t == 0u) {
       f32 sum = 0.0f;
       for (u32 row = 1u; row < ROWS; row++) sum = fma_f32(ahead[row] - ahead[0], ahead[row] - ahead[0], sum);
-      if (round == 0u) middles[(u64)task * farthest + step] = ahead[0];
+      if (group_id() % ROUNDS == 0u) middles[(u64)task * farthest + step] = ahead[0];
       squares[(u64)group_id() * farthest + step] = sum;
     }
   }
   group_barrier();
   for (u32 i = t; i < ROWS * STRIDE; i += BLOCK) walk[i] = h[i];
-  for (u32 i = t; i < LAGS * ROWS; i += BLOCK) kept_lags[i] = lags[i];
+  for (u32 i = t; i < ROWS * LAGS; i += BLOCK) walk[ROWS * STRIDE + i] = lags[i];
+  for (u32 i = t; i < ROWS * 2u; i += BLOCK) walk[ROWS * (STRIDE + LAGS) + i] = sums[i];
 }

@@ -45,18 +45,19 @@ pub(super) fn prepare(y: &[f64], season: usize, horizon: usize, ctx: &Context) -
     };
     let mut w: Vec<f64> = rest;
     let mut lasts = Vec::new();
-    let spread = deviation(&w);
-    while lasts.len() < 2 && w.len() > 1 && spread.1 > 0.0 && !level(&w) {
+    let (_, spread) = deviation(&w);
+    while lasts.len() < 2 && w.len() > 1 && spread > 0.0 && !level(&w) {
         lasts.push(w[w.len() - 1]);
         w = w.windows(2).map(|pair| pair[1] - pair[0]).collect();
     }
     let (mean, deviation) = deviation(&w);
-    // The mean of second differences says where a bend leads that was only passing.
-    let mean = if lasts.len() < 2 { mean } else { 0.0 };
-    if deviation <= EQUAL * spread.1 {
+    if deviation <= EQUAL * spread {
         let zeros = Ahead { values: vec![0.0; horizon], deviations: vec![0.0; horizon] };
         return Ok(Prepare::Known(back(mean, 0.0, &lasts, &season, &zeros, "a line, as nothing else changes")));
     }
+    // A drift is one if chance would hardly make it, and none of second differences: it would lead far away.
+    let drift = mean * mean * w.len() as f64 > 4.0 * deviation * deviation;
+    let mean = if lasts.is_empty() || (lasts.len() == 1 && drift) { mean } else { 0.0 };
     let narrow = w.iter().map(|v| ((v - mean) / deviation) as f32).collect();
     let Some(series) = Series::new(narrow, lasts.len()) else { return Ok(Prepare::Refused) };
     Ok(Prepare::Learn(Prepared { series, mean, deviation, lasts, season }))

@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 const FIRST: f32 = 0.9;
 const SECOND: f32 = 0.999;
 /// Keeps a step finite where a gradient has always been 0.
-const LEAST: f32 = 1e-8;
+const LEAST: f64 = 1e-8;
 /// The longest step.
 const RATE: f64 = 0.01;
 /// The largest norm of a gradient.
@@ -19,13 +19,14 @@ pub(super) struct Adam {
     second: Box<Parameters>,
 }
 
-/// Lengths of `steps` steps, the corrections for means that start at 0 included (the end of the paper's section 2).
-pub(crate) fn lengths(steps: usize) -> Vec<f32> {
+/// How long each of `steps` steps is, and what is added to the root that it is divided by. Corrections for means that start at 0
+/// are included (the end of the paper's section 2).
+pub(crate) fn lengths(steps: usize) -> Vec<[f32; 2]> {
     let of = |i: usize| {
         let t = i as i32 + 1;
         let fallen = 0.5 + 0.5 * (std::f64::consts::PI * i as f64 / steps as f64).cos();
-        let (first, second) = (1.0 - f64::from(FIRST).powi(t), 1.0 - f64::from(SECOND).powi(t));
-        (RATE * fallen * second.sqrt() / first) as f32
+        let (first, second) = (1.0 - f64::from(FIRST).powi(t), (1.0 - f64::from(SECOND).powi(t)).sqrt());
+        [(RATE * fallen * second / first) as f32, (LEAST * second) as f32]
     };
     (0..steps).map(of).collect()
 }
@@ -37,7 +38,7 @@ impl Adam {
 
     /// A step of this length.
     #[inline(always)]
-    pub(super) fn step(&mut self, p: &mut Parameters, gradient: &Parameters, length: f32) {
+    pub(super) fn step(&mut self, p: &mut Parameters, gradient: &Parameters, [length, least]: [f32; 2]) {
         let norm = norm(gradient);
         let cut = if norm > LARGEST { LARGEST / norm } else { 1.0 };
         let moments = self.first.parts_mut().into_iter().zip(self.second.parts_mut());
@@ -46,7 +47,7 @@ impl Adam {
                 let g = g * cut;
                 *m = FIRST.mul_add(*m, (1.0 - FIRST) * g);
                 *v = SECOND.mul_add(*v, (1.0 - SECOND) * (g * g));
-                *p = (-length).mul_add(*m / (v.sqrt() + LEAST), *p);
+                *p = (-length).mul_add(*m / (v.sqrt() + least), *p);
             }
         }
     }
@@ -90,7 +91,7 @@ mod tests {
             m = 0.9 * m + 0.1 * gradient;
             v = 0.999 * v + 0.001 * gradient * gradient;
             x -= rate * (m / (1.0 - 0.9f64.powi(t))) / ((v / (1.0 - 0.999f64.powi(t))).sqrt() + 1e-8);
-            assert!((f64::from(p.recurrent[3][5]) - x).abs() < 1e-5, "{i}: {} {x}", p.recurrent[3][5]);
+            assert!((f64::from(p.recurrent[3][5]) - x).abs() < 1e-6, "{i}: {} {x}", p.recurrent[3][5]);
         }
         assert!(x.abs() > 0.02 && p.input == [0.0; GATES]);
     }
@@ -102,7 +103,7 @@ mod tests {
         g.head[2] = -4e6;
         assert_eq!(norm(&g), 5e6);
         let mut adam = Adam::new();
-        adam.step(&mut Parameters::zeros(), &g, 0.01);
+        adam.step(&mut Parameters::zeros(), &g, [0.01, 1e-8]);
         assert!((adam.first.bias[0] - 0.06).abs() < 1e-6 && (adam.second.head[2] - 0.00064).abs() < 1e-8);
     }
 }

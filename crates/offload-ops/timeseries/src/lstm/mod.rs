@@ -11,7 +11,7 @@ use offload_core::{Context, Failure};
 pub(crate) use adam::lengths;
 pub(crate) use parameters::COUNT;
 pub(crate) use paths::Ahead;
-pub(crate) use train::{LOOK_EVERY, PATIENCE};
+pub(crate) use train::{CHANCE, LOOK_EVERY, PATIENCE};
 
 /// Units of the layer.
 pub(crate) const HIDDEN: usize = 32;
@@ -24,7 +24,7 @@ pub(crate) const HEAD: usize = HIDDEN + LAGS + 1;
 /// Windows of a batch.
 pub(crate) const ROWS: usize = 32;
 /// Ways on that are tried to see how far they lead apart; of each [`ROWS`] one is the forecast itself.
-pub(crate) const PATHS: usize = 8 * ROWS;
+pub(crate) const PATHS: usize = 4 * ROWS;
 /// Inputs of a window, at most.
 pub(crate) const WINDOW: usize = 32;
 /// Values that are held back, at most.

@@ -11,6 +11,8 @@ use pulp::{Arch, WithSimd};
 pub(crate) const LOOK_EVERY: usize = 25;
 /// Looks without a gain after which learning ends.
 pub(crate) const PATIENCE: u32 = 10;
+/// Standard errors that a gain has to have: fewer values need a larger one.
+pub(crate) const CHANCE: f32 = 1.0;
 
 /// What was learned.
 pub(super) struct Learned {
@@ -18,10 +20,6 @@ pub(super) struct Learned {
     pub(super) parameters: Box<Parameters>,
     /// Their errors there.
     pub(super) errors: Vec<f32>,
-    /// The mean of the squares of these.
-    pub(super) loss: f32,
-    /// Steps until then.
-    pub(super) steps: usize,
 }
 
 /// A network on its way.
@@ -43,8 +41,7 @@ pub(super) struct Learner<'s> {
 pub(super) fn learn(series: &Series, settings: Settings, ctx: &Context) -> Result<Learned, Failure> {
     let Settings { seed, steps } = settings;
     let mut learner = Learner::new(series, Parameters::start(seed));
-    let (loss, errors) = learner.look(ctx)?;
-    let mut best = Learned { parameters: learner.parameters.clone(), errors, loss, steps: 0 };
+    let mut best = Learned { errors: learner.look(ctx)?, parameters: learner.parameters.clone() };
     let mut waited = 0;
     for (step, length) in lengths(steps).into_iter().enumerate() {
         ctx.check()?;
@@ -52,10 +49,9 @@ pub(super) fn learn(series: &Series, settings: Settings, ctx: &Context) -> Resul
         if (step + 1) % LOOK_EVERY != 0 && step + 1 != steps {
             continue;
         }
-        let (loss, errors) = learner.look(ctx)?;
-        // A loss that is no number is no gain.
-        if loss < best.loss {
-            best = Learned { parameters: learner.parameters.clone(), errors, loss, steps: step + 1 };
+        let errors = learner.look(ctx)?;
+        if is_gain(&best.errors, &errors) {
+            best = Learned { parameters: learner.parameters.clone(), errors };
             waited = 0;
         } else {
             waited += 1;
@@ -65,6 +61,17 @@ pub(super) fn learn(series: &Series, settings: Settings, ctx: &Context) -> Resul
         }
     }
     Ok(best)
+}
+
+/// Whether squares of errors became smaller by more than chance would make them: by [`CHANCE`] standard errors of the mean
+/// difference. What is no number is no gain.
+#[inline(always)]
+fn is_gain(before: &[f32], now: &[f32]) -> bool {
+    let n = now.len() as f32;
+    let gains = || before.iter().zip(now).map(|(b, e)| e.mul_add(-e, b * b));
+    let mean = gains().fold(0.0f32, |sum, d| sum + d) / n;
+    let apart = gains().fold(0.0f32, |sum, d| (d - mean).mul_add(d - mean, sum));
+    mean > 0.0 && mean * mean * n * (n - 1.0) > CHANCE * CHANCE * apart
 }
 
 impl<'s> Learner<'s> {
@@ -141,8 +148,8 @@ impl<'s> Learner<'s> {
         sum / (ROWS * counted) as f32
     }
 
-    /// The mean square of the errors on what was held back, and the errors. A row has a stretch of it.
-    fn look(&mut self, ctx: &Context) -> Result<(f32, Vec<f32>), Failure> {
+    /// The errors on what was held back, of which a row has a stretch.
+    fn look(&mut self, ctx: &Context) -> Result<Vec<f32>, Failure> {
         let Series { w, held, window, .. } = self.series;
         let stretch = (w.len() - held).div_ceil(ROWS);
         let mut errors = vec![0.0; w.len() - held];
@@ -151,11 +158,7 @@ impl<'s> Learner<'s> {
             ctx.check()?;
             Arch::new().dispatch(Look { learner: self, t, stretch, errors: &mut errors });
         }
-        let mut sum = 0.0f32;
-        for e in &errors {
-            sum = e.mul_add(*e, sum);
-        }
-        Ok((sum / errors.len() as f32, errors))
+        Ok(errors)
     }
 }
 
@@ -164,7 +167,7 @@ struct Step<'l, 's> {
     learner: &'l mut Learner<'s>,
     seed: u64,
     step: usize,
-    length: f32,
+    length: [f32; 2],
 }
 
 impl WithSimd for Step<'_, '_> {
