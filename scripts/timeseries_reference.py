@@ -411,7 +411,7 @@ def lstm():
             adam.step()
         now = look()
         gains = errors ** 2 - now ** 2
-        gained = bool(gains.mean() > gains.std() / math.sqrt(len(gains)))
+        gained = bool(gains.mean() > 1.5 * gains.std() / math.sqrt(len(gains)))
         if gained:
             best, errors = [p.detach().clone() for p in parts], now
         with torch.no_grad():

@@ -315,7 +315,15 @@ fn networks_forecast_as_on_the_cpu() {
         let noise = |i: usize| unit(i as u64) - 0.5;
         let season = |i: usize| [2.0, 0.0, -1.0, 0.5, -1.5][i % 5] + 0.3 * noise(i);
         let jobs: Vec<(&str, usize, Vec<f64>, i64, i64, Option<i64>, i64)> = vec![
-            ("turns", 3, (0..150).map(|i| season(i / 2) * f64::from((i % 2) as u8)).collect(), 4, 2, None, 27),
+            (
+                "turns",
+                3,
+                (0..150).map(|i| season(i / 2) * f64::from((i % 2) as u8)).collect(),
+                4,
+                2,
+                None,
+                27,
+            ),
             ("a walk", 1, walk(700), 20, 1, None, 12),
             ("a season", 2, (0..160).map(season).collect(), 7, 1, Some(5), 6),
             ("too short to try", 1, (0..20).map(noise).collect(), 3, 4, None, 2),
@@ -349,7 +357,11 @@ fn networks_forecast_as_on_the_cpu() {
             .with("history", vector(walk(100)))
             .with("horizon", Value::Int(2))
             .with("method", Value::Text("lstm".into()));
-        let stopped = device.run_in("forecast", &inputs, offload_core::Context::new(cancel, offload_core::Progress::new()));
+        let stopped = device.run_in(
+            "forecast",
+            &inputs,
+            offload_core::Context::new(cancel, offload_core::Progress::new()),
+        );
         assert_eq!(stopped, Err(offload_core::Failure::Cancelled));
     }
 }

@@ -41,10 +41,8 @@ fn a_forecast_by_history_horizon_and_method() {
     assert!(answered(&Forecast, many).unwrap().contains(r#""method":["naive","naive"]"#));
     let learned = |method: &str| {
         let ramp: Vec<String> = (0..40).map(|i| (i * i % 7).to_string()).collect();
-        let body = format!(
-            r#"{{"history": [{}], "horizon": 2, "method": "{method}", "steps": 5}}"#,
-            ramp.join(",")
-        );
+        let body =
+            format!(r#"{{"history": [{}], "horizon": 2, "method": "{method}", "steps": 5}}"#, ramp.join(","));
         answered(&Forecast, &body).unwrap()
     };
     assert!(learned("LSTM").contains(r#""method":"lstm","model":"lstm(32)"#), "{}", learned("LSTM"));

@@ -100,7 +100,13 @@ fn a_long_job_stops() {
                 .with("horizon", Value::Int(20))
                 .with("period", Value::Int(12)),
         ),
-        (&Forecast, Record::new().with("history", many(200, 2000)).with("horizon", Value::Int(9)).with("method", word("lstm"))),
+        (
+            &Forecast,
+            Record::new()
+                .with("history", many(200, 2000))
+                .with("horizon", Value::Int(9))
+                .with("method", word("lstm")),
+        ),
         (&Correlate, Record::new().with("a", one(4_000_000)).with("b", one(4_000_000))),
         (&Match, data(one(120_000)).with("window", Value::Int(100))),
     ];

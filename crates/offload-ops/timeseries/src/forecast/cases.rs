@@ -167,7 +167,11 @@ pub(super) fn cases() -> Vec<Case> {
             of(series(&ramp), 1, "seasonal_naive"),
             Expect::Rejected("period"),
         ),
-        by_hand("too few values for a network", of(series(&ramp[..11]), 1, "lstm"), Expect::Unprocessable("no_model")),
+        by_hand(
+            "too few values for a network",
+            of(series(&saw[..17]), 1, "lstm"),
+            Expect::Unprocessable("no_model"),
+        ),
         by_hand(
             "a seed without a network",
             of(series(&ramp), 1, "arima").with("seed", Value::Int(1)),
@@ -201,7 +205,9 @@ pub(super) fn cases() -> Vec<Case> {
     for row in rows(include_str!("../../data/lstm.json")) {
         // The first row is of one batch, which `src/lstm/train.rs` holds.
         let (Some(steps), Some(horizon)) = (row["steps"].as_i64(), row["horizon"].as_i64()) else { continue };
-        let of_row = |name: &str| row[name].as_array().into_iter().flatten().filter_map(Json::as_f64).collect::<Vec<_>>();
+        let of_row = |name: &str| {
+            row[name].as_array().into_iter().flatten().filter_map(Json::as_f64).collect::<Vec<_>>()
+        };
         let inputs = of(series(&of_row("data")), horizon, "lstm")
             .with("steps", Value::Int(steps))
             .with("origins", Value::Int(0));

@@ -7,7 +7,8 @@ use super::outcome::Outcome;
 use super::which::{Which, useful};
 use super::{FITTED, Inputs};
 use crate::lstm::{
-    self, Ahead, BACK, COUNT, GATES, HIDDEN, LAGS, LOOK_EVERY, PATHS, PATIENCE, ROWS, Settings, WINDOW, CHANCE,
+    self, Ahead, BACK, CHANCE, COUNT, GATES, HIDDEN, LAGS, LOOK_EVERY, PATHS, PATIENCE, ROWS, Settings,
+    WINDOW,
 };
 use crate::series::{Extents, checked, values};
 use offload_api::{Record, Tensor};
@@ -36,7 +37,7 @@ offload_core::kernels! {
         text: include_str!("kernel.gpu.c"),
         block: 256,
         elements: [],
-        defines: [("HIDDEN", "32u"), ("LAGS", "8u"), ("ROWS", "32u"), ("WINDOW", "32u"), ("ROUNDS", "4u"), ("BACK", "2048u"), ("CHANCE", "1.0f")],
+        defines: [("HIDDEN", "32u"), ("LAGS", "8u"), ("ROWS", "32u"), ("WINDOW", "32u"), ("ROUNDS", "4u"), ("BACK", "2048u"), ("CHANCE", "1.5f")],
     }
     /// Steps of learning.
     fn lstm_learn(
@@ -87,7 +88,10 @@ offload_core::kernels! {
     );
 }
 
-const _: () = assert!(HIDDEN == 32 && LAGS == 8 && ROWS == 32 && WINDOW == 32 && ROUNDS == 4 && BACK == 2048 && CHANCE == 1.0, "as the text has them");
+const _: () = assert!(
+    HIDDEN == 32 && LAGS == 8 && ROWS == 32 && WINDOW == 32 && ROUNDS == 4 && BACK == 2048 && CHANCE == 1.5,
+    "as the text has them"
+);
 
 /// What forecasting starts.
 pub(super) static KERNELS: &[&KernelText] = &[&NETWORKS];
@@ -159,7 +163,9 @@ pub(super) fn run(inputs: &Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<T
             } else {
                 off.push(outcome.map(|outcome| origins.off(place - 1, &outcome, series(i), season)));
             }
-            if place == origins.count && let Some(outcome) = last.take() {
+            if place == origins.count
+                && let Some(outcome) = last.take()
+            {
                 let errors = origins.errors(off.drain(..)).unwrap_or(Errors::UNKNOWN);
                 done.push(Done { which, outcome, errors });
             }
@@ -192,7 +198,12 @@ struct Networks {
 }
 
 impl Networks {
-    fn new(gpu: &mut Gpu<'_>, settings: Settings, horizon: usize, at_once: usize) -> Result<Networks, Failure> {
+    fn new(
+        gpu: &mut Gpu<'_>,
+        settings: Settings,
+        horizon: usize,
+        at_once: usize,
+    ) -> Result<Networks, Failure> {
         let mut room = |each: usize| gpu.zeros::<f32>(at_once * each);
         let (parameters, best, turns) = (room(COUNT)?, room(COUNT)?, room(HIDDEN * GATES)?);
         let (firsts, seconds, gradients) = (room(COUNT)?, room(COUNT)?, room(COUNT)?);

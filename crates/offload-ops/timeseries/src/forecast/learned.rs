@@ -53,7 +53,14 @@ pub(super) fn prepare(y: &[f64], season: usize, horizon: usize, ctx: &Context) -
     let (mean, deviation) = deviation(&w);
     if deviation <= EQUAL * spread {
         let zeros = Ahead { values: vec![0.0; horizon], deviations: vec![0.0; horizon] };
-        return Ok(Prepare::Known(back(mean, 0.0, &lasts, &season, &zeros, "a line, as nothing else changes")));
+        return Ok(Prepare::Known(back(
+            mean,
+            0.0,
+            &lasts,
+            &season,
+            &zeros,
+            "a line, as nothing else changes",
+        )));
     }
     // A drift is one if chance would hardly make it, and none of second differences: it would lead far away.
     let drift = mean * mean * w.len() as f64 > 4.0 * deviation * deviation;

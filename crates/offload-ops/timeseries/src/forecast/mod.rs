@@ -14,8 +14,8 @@ mod smoothing;
 mod squares;
 mod which;
 
-use crate::series::{Extents, Need, numbers, one_or_many, output, planned, unplanned, values_bytes};
 use crate::lstm::{self, Settings};
+use crate::series::{Extents, Need, numbers, one_or_many, output, planned, unplanned, values_bytes};
 use crate::stl;
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
 use offload_core::device::{Gpu, KernelText};
@@ -203,9 +203,10 @@ impl Operation for Forecast {
         let threads = rayon::current_num_threads() as u64;
         let each: f64 = candidates.iter().map(|w| w.work(n as f64, season, horizon as f64)).sum();
         let (device, of_network) = match candidates[..] {
-            [Which::Lstm(settings)] => {
-                (gpu::need(inputs, e, settings), lstm::bytes(n, horizon) * threads + gpu::host_bytes(inputs, e))
-            }
+            [Which::Lstm(settings)] => (
+                gpu::need(inputs, e, settings),
+                lstm::bytes(n, horizon) * threads + gpu::host_bytes(inputs, e),
+            ),
             _ => (DeviceNeed::CpuOnly(WHY_CPU), 0),
         };
         let rounds = inputs.origins() as f64 + 1.0;

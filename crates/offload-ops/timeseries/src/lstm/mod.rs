@@ -7,8 +7,8 @@ mod parameters;
 mod paths;
 mod train;
 
-use offload_core::{Context, Failure};
 pub(crate) use adam::lengths;
+use offload_core::{Context, Failure};
 pub(crate) use parameters::COUNT;
 pub(crate) use paths::Ahead;
 pub(crate) use train::{CHANCE, LOOK_EVERY, PATIENCE};

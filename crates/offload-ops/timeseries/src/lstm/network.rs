@@ -36,11 +36,7 @@ pub(super) struct State {
 
 impl Moment {
     pub(super) fn zeros() -> Moment {
-        Moment {
-            gates: [[0.0; GATES]; ROWS],
-            cell: [[0.0; HIDDEN]; ROWS],
-            bent: [[0.0; HIDDEN]; ROWS],
-        }
+        Moment { gates: [[0.0; GATES]; ROWS], cell: [[0.0; HIDDEN]; ROWS], bent: [[0.0; HIDDEN]; ROWS] }
     }
 
     /// The state after this step; of rows that have not begun, zeros.
@@ -199,7 +195,8 @@ fn add_outer(hidden: &Units, gates: &[[f32; GATES]; ROWS], gradient: &mut [[f32;
                 *sums = gradient.as_chunks::<TILE>().0[tile];
             }
             for (hidden, gates) in hidden.iter().zip(gates) {
-                let (hidden, gates) = (&hidden.as_chunks::<TOGETHER>().0[units], &gates.as_chunks::<TILE>().0[tile]);
+                let (hidden, gates) =
+                    (&hidden.as_chunks::<TOGETHER>().0[units], &gates.as_chunks::<TILE>().0[tile]);
                 for (sums, h) in sums.iter_mut().zip(hidden) {
                     sums.iter_mut().zip(gates).for_each(|(s, z)| *s = h.mul_add(*z, *s));
                 }

@@ -12,7 +12,7 @@ pub(crate) const LOOK_EVERY: usize = 25;
 /// Looks without a gain after which learning ends.
 pub(crate) const PATIENCE: u32 = 10;
 /// Standard errors that a gain has to have: fewer values need a larger one.
-pub(crate) const CHANCE: f32 = 1.0;
+pub(crate) const CHANCE: f32 = 1.5;
 
 /// What was learned.
 pub(super) struct Learned {
@@ -120,7 +120,8 @@ impl<'s> Learner<'s> {
             }
             for row in 0..ROWS {
                 let lags = std::array::from_fn(|k| self.x[t + LAGS - 1 - k][row]);
-                let error = prediction(&self.parameters.head, &self.state.hidden[row], lags) - self.x[t + LAGS][row];
+                let error =
+                    prediction(&self.parameters.head, &self.state.hidden[row], lags) - self.x[t + LAGS][row];
                 sum = error.mul_add(error, sum);
                 slopes[row] = each * error;
             }
@@ -210,7 +211,8 @@ impl WithSimd for Look<'_, '_> {
             let target = row * stretch + i;
             if target < errors.len() {
                 let lags = std::array::from_fn(|k| w[held + target - 1 - k]);
-                errors[target] = prediction(&l.parameters.head, &l.state.hidden[row], lags) - w[held + target];
+                errors[target] =
+                    prediction(&l.parameters.head, &l.state.hidden[row], lags) - w[held + target];
             }
         }
     }
