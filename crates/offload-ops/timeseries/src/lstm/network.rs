@@ -59,6 +59,7 @@ impl State {
 
 /// One step of all rows.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "many arrays go along, one of them at four places")]
 pub(super) fn forward(p: &Parameters, x: &Column, state: &mut State, m: &mut Moment) {
     for (z, x) in m.gates.iter_mut().zip(x) {
         z.iter_mut().zip(&p.input).zip(&p.bias).for_each(|((z, w), b)| *z = x.mul_add(*w, *b));
@@ -138,6 +139,7 @@ impl Back {
 /// One step back: adds to the gradient what the step `m` did to the loss, of which `slopes` are those by its predictions.
 /// `turned` are the recurrent weights the other way round; `lags(k)` are the inputs `k` steps before.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "many arrays go along, one of them at four places")]
 pub(super) fn backward<'l>(
     p: &Parameters,
     turned: &[[f32; HIDDEN]; GATES],

@@ -118,12 +118,12 @@ impl<'s> Learner<'s> {
             if t < window - counted {
                 continue;
             }
-            for row in 0..ROWS {
+            for (row, slope) in slopes.iter_mut().enumerate() {
                 let lags = std::array::from_fn(|k| self.x[t + LAGS - 1 - k][row]);
                 let error =
                     prediction(&self.parameters.head, &self.state.hidden[row], lags) - self.x[t + LAGS][row];
                 sum = error.mul_add(error, sum);
-                slopes[row] = each * error;
+                *slope = each * error;
             }
         }
         for (u, row) in self.parameters.recurrent.iter().enumerate() {
