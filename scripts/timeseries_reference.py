@@ -307,8 +307,148 @@ def forecast():
     return rows
 
 
+def lstm():
+    """A batch through a layer of PyTorch in double precision: predictions of one row, the loss, its gradient, and where five steps lead."""
+    import torch
+
+    hidden, lags, rows_count, window, burn = 32, 8, 32, 6, 1
+
+    def spread(start, count, width):
+        """Numbers between -width and width that are the same everywhere: multiples of the golden ratio."""
+        return [float(np.float32((((start + i) * 2654435761) % 2**32 / 2**32 - 0.5) * 2 * width)) for i in range(count)]
+
+    def tensor(values, *shape):
+        return torch.tensor(values, dtype=torch.float64).reshape(shape)
+
+    layer = torch.nn.LSTM(1, hidden, dtype=torch.float64)
+    head = torch.nn.Linear(hidden + lags, 1, dtype=torch.float64)
+    gates = 4 * hidden
+    count = hidden * gates + 2 * gates + hidden + lags + 1
+    start = spread(0, count, 0.3)
+    with torch.no_grad():
+        at = hidden * gates
+        layer.weight_hh_l0.copy_(tensor(start[:at], hidden, gates).T)
+        layer.weight_ih_l0.copy_(tensor(start[at:at + gates], gates, 1))
+        layer.bias_ih_l0.copy_(tensor(start[at + gates:at + 2 * gates], gates))
+        layer.bias_hh_l0.zero_()
+        head.weight.copy_(tensor(start[at + 2 * gates:-1], 1, hidden + lags))
+        head.bias.copy_(tensor(start[-1:], 1))
+    layer.bias_hh_l0.requires_grad = False
+    x = tensor(spread(100_000, (window + lags) * rows_count, 3.0), window + lags, rows_count)
+
+    def flat(parts):
+        hh, ih, bias, weight, level = parts
+        return torch.cat([hh.T.reshape(-1), ih.reshape(-1), bias, weight.reshape(-1), level])
+
+    parts = [layer.weight_hh_l0, layer.weight_ih_l0, layer.bias_ih_l0, head.weight, head.bias]
+
+    def loss():
+        states, _ = layer(x[lags - 1:lags - 1 + window, :, None])
+        before = torch.stack([x[lags - 1 - k:lags - 1 - k + window] for k in range(lags)], dim=2)
+        said = head(torch.cat([states, before], dim=2))[:, :, 0]
+        return said, ((said - x[lags:]) ** 2)[burn:].mean()
+
+    losses, steps = [], 5
+    adam = torch.optim.Adam(parts, lr=0.01)
+    for step in range(steps):
+        said, value = loss()
+        adam.zero_grad()
+        value.backward()
+        if step == 0:
+            first = {"said": said[:, 3].tolist(), "gradient": flat([p.grad for p in parts])[::11].tolist()}
+        losses.append(value.item())
+        torch.nn.utils.clip_grad_norm_(parts, 1.0)
+        adam.param_groups[0]["lr"] = 0.01 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+        adam.step()
+    rows = [{"source": of("torch"), **first, "losses": losses, "parameters": flat(parts)[::11].tolist()}]
+
+    def drawn(seed, counter):
+        """SplitMix64."""
+        z = (seed + (counter + 1) * 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return z ^ z >> 31
+
+    def place(seed, counter, count):
+        return (drawn(seed, counter) >> 32) * count >> 32
+
+    def learned(y, steps, seed, horizon):
+        """The whole method on a series that keeps its level, in double precision, with PyTorch's layer, slopes and steps."""
+        y = np.array(y)
+        w = tensor((y - y.mean()) / y.std(), len(y))
+        held = len(y) - len(y) // 8
+        window = min(32, (held - lags) // 2)
+        burn = window // 4
+        start = [(2 * (drawn(seed, 2**60 + i) >> 11) / 2**53 - 1) / math.sqrt(hidden) for i in range(hidden * gates + gates)]
+        with torch.no_grad():
+            layer.weight_hh_l0.copy_(tensor(start[:hidden * gates], hidden, gates).T)
+            layer.weight_ih_l0.copy_(tensor(start[hidden * gates:], gates, 1))
+            layer.bias_ih_l0.zero_()
+            layer.bias_ih_l0[hidden:2 * hidden] = 1
+            head.weight.zero_()
+            head.bias.zero_()
+
+        def ahead(x, state=None):
+            """Predictions after each input from the last lag on; `x` is `[steps, rows]`."""
+            states, state = layer(x[lags - 1:, :, None], state)
+            before = torch.stack([x[lags - 1 - k:len(x) - k] for k in range(lags)], dim=2)
+            return head(torch.cat([states, before], dim=2))[:, :, 0], state
+
+        def look():
+            with torch.no_grad():
+                pasts = [w[t - window - lags + 1:t][:, None] for t in range(held, len(y))]
+                return torch.cat([ahead(x)[0][-1] for x in pasts]) - w[held:]
+
+        adam = torch.optim.Adam(parts, lr=0.01)
+        best, errors = [p.detach().clone() for p in parts], look()
+        for step in range(steps):
+            froms = [place(seed, step * rows_of_batch + row, held - window - lags + 1) for row in range(rows_of_batch)]
+            x = torch.stack([w[f:f + window + lags] for f in froms], dim=1)
+            adam.zero_grad()
+            ((ahead(x[:-1])[0] - x[lags:])[burn:] ** 2).mean().backward()
+            torch.nn.utils.clip_grad_norm_(parts, 1.0)
+            adam.param_groups[0]["lr"] = 0.01 * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+            adam.step()
+        now = look()
+        gains = errors ** 2 - now ** 2
+        gained = bool(gains.mean() > 1.5 * gains.std() / math.sqrt(len(gains)))
+        if gained:
+            best, errors = [p.detach().clone() for p in parts], now
+        with torch.no_grad():
+            for p, b in zip(parts, best):
+                p.copy_(b)
+            values, squares = [], torch.zeros(horizon)
+            for of_round in range(rounds):
+                x = w[-window - lags + 1:][:, None].expand(-1, rows_of_batch)
+                said, state = ahead(x)
+                for step in range(horizon):
+                    next = said[-1].clone()
+                    for row in range(1, rows_of_batch):
+                        counter = 2**61 + (of_round * rows_of_batch + row) * horizon + step
+                        error = errors[place(seed, counter, len(errors))]
+                        next[row] += error if drawn(seed, counter) & 1 else -error
+                    next = next.clamp(-2 * w.abs().max(), 2 * w.abs().max())
+                    x = torch.cat([x[1:], next[None]])
+                    said, state = ahead(x[-lags:], state)
+                    squares[step] += ((next[1:] - next[0]) ** 2).sum()
+                    if of_round == 0:
+                        values.append(y.mean() + y.std() * next[0].item())
+        deviations = (squares / (rounds * (rows_of_batch - 1))).sqrt() * y.std()
+        return {"gained": gained, "values": values, "deviations": deviations.tolist()}
+
+    rounds, rows_of_batch = 4, rows_count
+    r = random.Random(20261127)
+    noise = [round(r.gauss(0, 1), 3) for _ in range(60)]
+    turns = [round((-1) ** i + 0.2 * v + 5, 3) for i, v in enumerate(noise)]
+    for name, data, steps, horizon in [("a series that turns at each step", turns[:20], 2, 2), ("longer, and further", turns, 20, 9),
+            ("noise, of which nothing is learned", noise[:30], 3, 3)]:
+        rows.append({"name": name, "source": of("torch"), "data": data, "steps": steps, "horizon": horizon, **learned(data, steps, 1234, horizon)})
+        print(rows[-1])
+    return rows
+
+
 def main():
-    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection, correlate, match, forecast)}
+    known = {f.__name__: f for f in (rolling, downsample, anomaly_detection, correlate, match, forecast, lstm)}
     for name in sys.argv[1:] or known:
         rows = known[name]()
         path = DATA / f"{name}.json"

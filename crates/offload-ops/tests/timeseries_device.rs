@@ -399,3 +399,61 @@ fn lags_have_the_correlations_of_the_cpu() {
         }
     }
 }
+
+#[test]
+fn networks_forecast_as_on_the_cpu() {
+    for mut device in devices() {
+        // Levels, walks and a season; more tasks than fit a group, of several lengths; series that are too short to try.
+        let noise = |i: usize| unit(i as u64) - 0.5;
+        let season = |i: usize| [2.0, 0.0, -1.0, 0.5, -1.5][i % 5] + 0.3 * noise(i);
+        let jobs: Vec<(&str, usize, Vec<f64>, i64, i64, Option<i64>, i64)> = vec![
+            (
+                "turns",
+                3,
+                (0..150).map(|i| season(i / 2) * f64::from((i % 2) as u8)).collect(),
+                4,
+                2,
+                None,
+                27,
+            ),
+            ("a walk", 1, walk(700), 20, 1, None, 12),
+            ("a season", 2, (0..160).map(season).collect(), 7, 1, Some(5), 6),
+            ("too short to try", 1, (0..20).map(noise).collect(), 3, 4, None, 2),
+            ("a level", 2, [vec![4.0; 40], (0..40).map(noise).collect()].concat(), 300, 0, None, 1),
+        ];
+        for (kind, series, values, horizon, origins, period, steps) in jobs {
+            let n = values.len() / series;
+            let mut inputs = Record::new()
+                .with("history", Value::Tensor(Tensor::new([series, n], values).unwrap()))
+                .with("horizon", Value::Int(horizon))
+                .with("origins", Value::Int(origins))
+                .with("steps", Value::Int(steps))
+                .with("method", Value::Text("lstm".into()));
+            if let Some(period) = period {
+                inputs.set("period", Value::Int(period));
+            }
+            let (got, want) = (device.run("forecast", &inputs).unwrap(), cpu("forecast", &inputs).unwrap());
+            for name in ["values", "lower", "upper", "mae", "rmse", "mase"] {
+                let (g, w) = (numbers(&got, name), numbers(&want, name));
+                let off = g.iter().zip(&w).filter(|(g, w)| !(g.is_nan() && w.is_nan()));
+                let off = off.map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+                println!("{}: {kind}: {name} off by {off:e}", device.name);
+                // PoCL gives the CPU's bits; division and roots of other devices may round otherwise.
+                assert!(off <= 1e-4, "{}: {kind}: {name}: {g:?}, on the cpu {w:?}", device.name);
+            }
+            assert_eq!(got.get("model"), want.get("model"), "{kind}");
+        }
+        let cancel = offload_core::Cancel::new();
+        cancel.cancel();
+        let inputs = Record::new()
+            .with("history", vector(walk(100)))
+            .with("horizon", Value::Int(2))
+            .with("method", Value::Text("lstm".into()));
+        let stopped = device.run_in(
+            "forecast",
+            &inputs,
+            offload_core::Context::new(cancel, offload_core::Progress::new()),
+        );
+        assert_eq!(stopped, Err(offload_core::Failure::Cancelled));
+    }
+}

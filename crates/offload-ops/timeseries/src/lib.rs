@@ -3,6 +3,7 @@
 
 mod codec;
 mod device;
+mod lstm;
 mod median;
 mod reference;
 mod series;

@@ -45,6 +45,7 @@ fn source(text: &str) -> &'static str {
         "statsmodels 0.15.0" => "statsmodels 0.15.0, by scripts/timeseries_reference.py",
         "stumpy 1.14.1" => "STUMPY 1.14.1, by scripts/timeseries_reference.py",
         "scikit-learn 1.9.1" => "scikit-learn 1.9.1, by scripts/timeseries_reference.py",
+        "torch 2.15.0" => "PyTorch 2.15.0, by scripts/timeseries_reference.py",
         text if text.starts_with("exact") => {
             "exact, by rational arithmetic in scripts/timeseries_reference.py"
         }

@@ -90,6 +90,98 @@ fn the_method_that_is_chosen_beats_the_last_value() {
 }
 
 #[test]
+fn a_network_beats_the_last_value_where_there_is_something_to_learn() {
+    for (name, horizon, origins, period, most) in [
+        // Little more than noise around a level that changed once: there is next to nothing to learn.
+        ("nile", 5, 4, None, 1.1),
+        ("sunspots", 11, 4, None, 0.75),
+        ("co2", 26, 1, Some(52), 0.2),
+    ] {
+        let y = table(name);
+        let (lstm, naive) =
+            (tried(&y, horizon, origins, period, "lstm"), tried(&y, horizon, origins, period, "naive"));
+        let season = period.map(|_| tried(&y, horizon, origins, period, "seasonal_naive").mae);
+        println!(
+            "{name}, {horizon} ahead, period {period:?}: lstm {:.4}/{:.4} ({}), naive {:.4}/{:.4}, season {season:?}",
+            lstm.mae, lstm.rmse, lstm.model, naive.mae, naive.rmse
+        );
+        assert!(season.is_none_or(|mae| lstm.mae < 0.5 * mae), "{name}: {} {season:?}", lstm.mae);
+        assert!(
+            lstm.mae < most * naive.mae && lstm.rmse < most * naive.rmse,
+            "{name}: {} {}",
+            lstm.mae,
+            naive.mae
+        );
+    }
+}
+
+#[test]
+fn a_network_learns_a_sine() {
+    let sine = |i: usize| 10.0 + 3.0 * (i as f64 * std::f64::consts::TAU / 25.3).sin();
+    for noise in [0.0, 0.5] {
+        let mut state = 3u64;
+        let mut unit = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        let y: Vec<f64> = (0..600).map(|i| sine(i) + noise * (12.0f64).sqrt() * (unit() - 0.5)).collect();
+        let inputs = Record::new()
+            .with("history", Value::Tensor(Tensor::vector(y)))
+            .with("horizon", Value::Int(50))
+            .with("origins", Value::Int(0))
+            .with("steps", Value::Int(300))
+            .with("method", Value::Text("lstm".into()));
+        let out = Forecast.cpu(inputs, &Context::default()).unwrap();
+        let Some(Value::Tensor(values)) = out.get("values") else { panic!("no values") };
+        let values = values.as_slice::<f64>().unwrap();
+        let off = values.iter().enumerate().map(|(i, v)| (v - sine(600 + i)).abs()).sum::<f64>() / 50.0;
+        println!("noise {noise}: off by {off:.4} of a sine of 3");
+        assert!(off < 0.1 + 0.6 * noise, "noise {noise}: {off}");
+    }
+}
+
+#[test]
+fn a_network_goes_on_with_what_never_changes_and_refuses_what_is_too_short() {
+    let of = |y: Vec<f64>, period: Option<i64>| {
+        let mut inputs = Record::new()
+            .with("history", Value::Tensor(Tensor::vector(y)))
+            .with("horizon", Value::Int(4))
+            .with("method", Value::Text("lstm".into()));
+        if let Some(period) = period {
+            inputs.set("period", Value::Int(period));
+        }
+        Forecast.cpu(inputs, &Context::default())
+    };
+    let part = |out: &Record, name: &str| match out.get(name) {
+        Some(Value::Tensor(t)) => t.as_slice::<f64>().unwrap().to_vec(),
+        other => panic!("{other:?}"),
+    };
+    for y in [vec![7.5; 40], vec![0.0; 3], (0..50).map(|i| 3.0 - 0.5 * f64::from(i)).collect()] {
+        let n = y.len();
+        let step = y[1] - y[0];
+        let out = of(y.clone(), None).unwrap();
+        let want: Vec<f64> = (1..=4).map(|i| y[n - 1] + step * f64::from(i)).collect();
+        for name in ["values", "lower", "upper"] {
+            assert!(part(&out, name).iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-9), "{out:?}");
+        }
+    }
+    // Squares have equal second differences, and a saw has a season.
+    let squares = of((0..60).map(|i| f64::from(i * i)).collect(), None).unwrap();
+    assert!(
+        part(&squares, "values").iter().zip(60..).all(|(g, i)| (g - f64::from(i * i)).abs() < 1.0),
+        "{squares:?}"
+    );
+    let saw = of((0..48).map(|i| f64::from(i % 4)).collect(), Some(4)).unwrap();
+    assert!(part(&saw, "values").iter().zip(0..).all(|(g, i)| (g - f64::from(i)).abs() < 0.05), "{saw:?}");
+    let short =
+        of(vec![1.0, 3.0, 2.0, 5.0, 1.0, 2.0, 4.0, 1.0, 3.0, 2.0, 5.0, 2.0, 3.0, 1.0, 4.0, 2.0, 3.0], None);
+    assert!(
+        matches!(short, Err(offload_core::Failure::Unprocessable { reason: "no_model", .. })),
+        "{short:?}"
+    );
+}
+
+#[test]
 fn intervals_hold_about_as_much_as_they_say() {
     // A walk at random, and noise around a level: both are what a model of smoothing assumes.
     let mut state = 5u64;
@@ -102,9 +194,14 @@ fn intervals_hold_about_as_much_as_they_say() {
             .sum::<f64>()
             - 6.0
     };
-    for (method, walk, rows) in
-        [("holt_winters", true, 200), ("holt_winters", false, 200), ("arima", true, 80), ("naive", true, 200)]
-    {
+    for (method, walk, rows) in [
+        ("holt_winters", true, 200),
+        ("holt_winters", false, 200),
+        ("arima", true, 80),
+        ("naive", true, 200),
+        ("lstm", true, 20),
+        ("lstm", false, 20),
+    ] {
         let (n, horizon) = (120, 6);
         let mut history = Vec::new();
         let mut future = Vec::new();
@@ -125,6 +222,7 @@ fn intervals_hold_about_as_much_as_they_say() {
             .with("origins", Value::Int(0))
             .with("level", Value::Float(0.8))
             .with("method", Value::Text(method.into()));
+        let inputs = if method == "lstm" { inputs.with("steps", Value::Int(50)) } else { inputs };
         let out = Forecast.cpu(inputs, &Context::default()).unwrap();
         let part = |name: &str| match out.get(name) {
             Some(Value::Tensor(t)) => t.as_slice::<f64>().unwrap().to_vec(),

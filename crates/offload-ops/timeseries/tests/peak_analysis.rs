@@ -94,6 +94,13 @@ fn no_operation_takes_more_memory_than_its_plan_says() {
                 (&Forecast, history("arima").with("origins", Value::Int(2)).with("period", Value::Int(20))),
             ]);
         }
+        if series * n <= 20_000 * 12 && n > 100 {
+            let lstm = history("lstm").with("steps", Value::Int(2)).with("origins", Value::Int(1));
+            jobs.extend([
+                (&Forecast as &dyn AnyOperation, lstm.clone()),
+                (&Forecast, lstm.with("period", Value::Int(20))),
+            ]);
+        }
         if series == 1 {
             let query = |m: usize| Value::Tensor(Tensor::vector(noise(m)));
             jobs.extend([

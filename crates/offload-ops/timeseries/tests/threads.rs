@@ -50,6 +50,7 @@ fn the_bits_are_the_same_with_one_thread_and_with_many() {
         (&AnomalyDetection, data(many(9, 800)).with("method", word("isolation"))),
         (&Forecast, history(many(2, 90)).with("period", Value::Int(12))),
         (&Forecast, history(many(2, 150)).with("method", word("arima")).with("period", Value::Int(31))),
+        (&Forecast, history(many(2, 120)).with("method", word("lstm")).with("steps", Value::Int(30))),
         (&Correlate, Record::new().with("a", one(40_000)).with("b", one(40_000))),
         (&Match, data(one(50_000)).with("query", one(300)).with("profile", Value::Bool(true))),
         (&Match, data(one(3000)).with("window", Value::Int(40)).with("profile", Value::Bool(true))),
@@ -98,6 +99,13 @@ fn a_long_job_stops() {
                 .with("history", many(200, 2000))
                 .with("horizon", Value::Int(20))
                 .with("period", Value::Int(12)),
+        ),
+        (
+            &Forecast,
+            Record::new()
+                .with("history", many(200, 2000))
+                .with("horizon", Value::Int(9))
+                .with("method", word("lstm")),
         ),
         (&Correlate, Record::new().with("a", one(4_000_000)).with("b", one(4_000_000))),
         (&Match, data(one(120_000)).with("window", Value::Int(100))),

@@ -28,7 +28,7 @@ offload_core::inputs! {
         /// When the values were taken, `[n]`, in any unit and any order; all series share them.
         timestamps: Option<T> = integers(DType::I64, 1, 1),
         /// How values are coded: `gorilla` (XOR with the value before), `delta` (differences), `alp` (decimals as integers, `f64`
-        /// alone), or `auto`, which chooses for each block. `lstm` is not built and refused.
+        /// alone), or `auto`, which chooses for each block. `lstm` is refused: its model takes more bytes than it saves.
         method: Method,
         /// How much is tried to make the result small, from 1 to 9; 5 when absent.
         compression_level: Option<i64> = int(1, 9),

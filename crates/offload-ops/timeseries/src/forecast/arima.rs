@@ -88,7 +88,7 @@ fn advance(last: &mut [f64], new: f64) {
 }
 
 /// Whether a series keeps its level: the statistic of Kwiatkowski et al. is below its value at 5%.
-fn level(w: &[f64]) -> bool {
+pub(super) fn level(w: &[f64]) -> bool {
     let n = w.len() as f64;
     let mean = w.iter().sum::<f64>() / n;
     let e: Vec<f64> = w.iter().map(|v| v - mean).collect();

@@ -167,8 +167,21 @@ pub(super) fn cases() -> Vec<Case> {
             of(series(&ramp), 1, "seasonal_naive"),
             Expect::Rejected("period"),
         ),
-        by_hand("a network that is not there", of(series(&ramp), 1, "lstm"), Expect::Rejected("method")),
-        by_hand("the same by its other name", of(series(&ramp), 1, "LSTM"), Expect::Rejected("method")),
+        by_hand(
+            "too few values for a network",
+            of(series(&saw[..17]), 1, "lstm"),
+            Expect::Unprocessable("no_model"),
+        ),
+        by_hand(
+            "a seed without a network",
+            of(series(&ramp), 1, "arima").with("seed", Value::Int(1)),
+            Expect::Rejected("seed"),
+        ),
+        by_hand(
+            "steps without a network",
+            of(series(&ramp), 1, "auto").with("steps", Value::Int(1)),
+            Expect::Rejected("steps"),
+        ),
         by_hand(
             "a cube",
             of(Value::Tensor(filled(vec![1, 1, 2], vec![1.0, 2.0])), 1, "auto"),
@@ -188,6 +201,21 @@ pub(super) fn cases() -> Vec<Case> {
         let want = Record::new().with("values", Value::Tensor(tensor(&row["values"])));
         // Both maximise the same likelihood; where they stop differs a little, and seasons are free to share a level.
         cases.push(case(&row, inputs, want, Tolerance::new(0.05, 0.005)));
+    }
+    for row in rows(include_str!("../../data/lstm.json")) {
+        // The first row is of one batch, which `src/lstm/train.rs` holds.
+        let (Some(steps), Some(horizon)) = (row["steps"].as_i64(), row["horizon"].as_i64()) else { continue };
+        let of_row = |name: &str| {
+            row[name].as_array().into_iter().flatten().filter_map(Json::as_f64).collect::<Vec<_>>()
+        };
+        let inputs = of(series(&of_row("data")), horizon, "lstm")
+            .with("steps", Value::Int(steps))
+            .with("origins", Value::Int(0));
+        let values = of_row("values");
+        let upper = values.iter().zip(of_row("deviations")).map(|(v, d)| v + Z95 * d).collect();
+        let want = Record::new().with("values", vector(values)).with("upper", vector(upper));
+        // The same in double precision; learning multiplies what single precision rounds off.
+        cases.push(case(&row, inputs, want, Tolerance::new(2e-4, 1e-4)));
     }
     cases
 }

@@ -4,6 +4,8 @@ mod arima;
 mod arma;
 mod cases;
 mod cpu;
+mod gpu;
+mod learned;
 mod likelihood;
 mod normal;
 mod outcome;
@@ -12,9 +14,11 @@ mod smoothing;
 mod squares;
 mod which;
 
+use crate::lstm::{self, Settings};
 use crate::series::{Extents, Need, numbers, one_or_many, output, planned, unplanned, values_bytes};
 use crate::stl;
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
+use offload_core::device::{Gpu, KernelText};
 use offload_core::{
     About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, float, int, json_value,
 };
@@ -28,8 +32,11 @@ const FITTED: usize = 1 << 14;
 const FARTHEST: i64 = 1 << 16;
 const LEVEL: f64 = 0.95;
 const ORIGINS: i64 = 4;
+const SEED: i64 = 1234;
+const STEPS: i64 = 600;
+const MOST_STEPS: i64 = 10_000;
 
-const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time";
+const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time; lstm has a device path";
 
 offload_core::choice! {
     /// How the values to come are found.
@@ -44,7 +51,7 @@ offload_core::choice! {
         HoltWinters = "holt_winters",
         /// Autoregression, differences and moving averages of errors.
         Arima = "arima",
-        /// A recurrent network; not there yet.
+        /// A recurrent network.
         Lstm = "lstm",
         /// As `lstm`.
         DesignLstm = "LSTM",
@@ -60,7 +67,8 @@ offload_core::inputs! {
         horizon: i64 = int(1, FARTHEST),
         /// `naive`: the last value. `seasonal_naive`: the last season. `holt_winters`: exponential smoothing, its components
         /// chosen by their likelihood. `arima`: its orders chosen alike. `auto`: the one of these that was off the
-        /// least before. `lstm` is refused: it is not there yet.
+        /// least before. `lstm`: a recurrent network that learns the series; `auto` does not try it, as it takes a hundred
+        /// times as long.
         method: Method,
         /// Values of a season (12 for months, 52 for weeks); without seasons when left out.
         period: Option<i64> = int(2, FARTHEST),
@@ -68,12 +76,23 @@ offload_core::inputs! {
         level: Option<f64> = float(0.01, 0.9999),
         /// From how many places of the history the method is tried on what came next; 4 when left out.
         origins: Option<i64> = int(0, 64),
+        /// What the first weights of `lstm` and the windows that it learns from depend on; 1234 when left out.
+        seed: Option<i64> = int(0, i64::MAX),
+        /// How many steps `lstm` learns for, at most; 600 when left out.
+        steps: Option<i64> = int(1, MOST_STEPS),
     }
 }
 
 impl<T> Inputs<T> {
     fn candidates(&self) -> Result<Vec<Which>, Rejection> {
         let seasonal = self.period.is_some();
+        let learns = matches!(self.method, Method::Lstm | Method::DesignLstm);
+        for (name, given) in [("seed", self.seed.is_some()), ("steps", self.steps.is_some())] {
+            if given && !learns {
+                let message = format!("{name} is for the method lstm; leave it out, or name that method");
+                return Err(Rejection::new(name, message));
+            }
+        }
         Ok(match self.method {
             Method::Auto => {
                 let mut all = vec![Which::Naive, Which::SeasonalNaive, Which::Smoothing, Which::Arima];
@@ -91,10 +110,8 @@ impl<T> Inputs<T> {
             Method::HoltWinters => vec![Which::Smoothing],
             Method::Arima => vec![Which::Arima],
             Method::Lstm | Method::DesignLstm => {
-                return Err(Rejection::new(
-                    "method",
-                    "lstm is not there yet; auto, holt_winters, arima, seasonal_naive and naive are",
-                ));
+                let (seed, steps) = (self.seed.unwrap_or(SEED), self.steps.unwrap_or(STEPS));
+                vec![Which::Lstm(Settings { seed: seed as u64, steps: steps.clamp(1, MOST_STEPS) as usize })]
             }
         })
     }
@@ -183,9 +200,16 @@ impl Operation for Forecast {
         let candidates = inputs.candidates()?;
         let (season, horizon) = (inputs.season(), inputs.horizon());
         let n = e.n.min(FITTED);
-        let each: f64 = candidates.iter().map(|w| w.work(n as f64, season, horizon as f64)).sum();
-        let rounds = inputs.origins() as f64 + 1.0;
         let threads = rayon::current_num_threads() as u64;
+        let each: f64 = candidates.iter().map(|w| w.work(n as f64, season, horizon as f64)).sum();
+        let (device, of_network) = match candidates[..] {
+            [Which::Lstm(settings)] => (
+                gpu::need(inputs, e, settings),
+                lstm::bytes(n, horizon) * threads + gpu::host_bytes(inputs, e),
+            ),
+            _ => (DeviceNeed::CpuOnly(WHY_CPU), 0),
+        };
+        let rounds = inputs.origins() as f64 + 1.0;
         let values = (n + horizon) as u64;
         let per_task = values * (8 * 6 + arima::BYTES_PER_VALUE + stl::BYTES_PER_VALUE)
             + stl::BYTES_PER_PERIOD * season as u64
@@ -203,14 +227,23 @@ impl Operation for Forecast {
             // What is written is gathered series by series before it is laid out.
             workspace: values_bytes(&inputs.history)
                 .saturating_add(per_task.saturating_mul(threads))
+                .saturating_add(of_network)
                 .saturating_add((24 * horizon as u64 + 4 * word).saturating_mul(e.series as u64)),
-            device: DeviceNeed::CpuOnly(WHY_CPU),
+            device,
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
+    }
+
+    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
+        gpu::run(&inputs, gpu)
+    }
+
+    fn kernels() -> &'static [&'static KernelText] {
+        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

@@ -1,7 +1,8 @@
 //! The methods, each of which turns a history into an outcome.
 
 use super::outcome::Outcome;
-use super::{FITTED, arima, smoothing};
+use super::{FITTED, arima, learned, smoothing};
+use crate::lstm::{self, Settings};
 use crate::stl::Stl;
 use offload_core::{Context, Failure};
 
@@ -12,6 +13,7 @@ pub(super) enum Which {
     SeasonalNaive,
     Smoothing,
     Arima,
+    Lstm(Settings),
 }
 
 /// A forecast is no use beyond this.
@@ -25,6 +27,7 @@ impl Which {
             Which::SeasonalNaive => "seasonal_naive",
             Which::Smoothing => "holt_winters",
             Which::Arima => "arima",
+            Which::Lstm(_) => "lstm",
         }
     }
 
@@ -39,6 +42,7 @@ impl Which {
                 }
                 Which::Smoothing => smoothing::Form::all(season, true).iter().map(|f| f.work(n)).sum(),
                 Which::Arima => apart + arima::work(n),
+                Which::Lstm(settings) => apart + lstm::work(n, settings.steps as f64, horizon),
             }
     }
 
@@ -62,13 +66,14 @@ impl Which {
             Which::Smoothing if season <= smoothing::LONGEST_SEASON => smoothed(y, season, horizon, ctx)?,
             Which::Smoothing => without_season(y, season, ctx, |y| smoothed(y, 0, horizon, ctx))?,
             Which::Arima => without_season(y, season, ctx, |y| arima::ahead(y, horizon, ctx))?,
+            Which::Lstm(settings) => learned::ahead(y, season, horizon, settings, ctx)?,
         };
         Ok(outcome.filter(useful))
     }
 }
 
 /// Whether a forecast and twenty deviations around it are numbers.
-fn useful(outcome: &Outcome) -> bool {
+pub(super) fn useful(outcome: &Outcome) -> bool {
     outcome.interval(20.0).all(|(v, l, u)| [v, l, u].iter().all(|x| x.abs() <= LARGEST))
 }
 
@@ -110,7 +115,7 @@ fn smoothed(y: &[f64], season: usize, horizon: usize, ctx: &Context) -> Result<O
 }
 
 /// How a season is taken out.
-fn seasons(season: usize) -> Option<Stl> {
+pub(super) fn seasons(season: usize) -> Option<Stl> {
     (season > 1).then_some(Stl { period: season, seasons: 13, inner: 2, outer: 0 })
 }
 
