@@ -6,7 +6,7 @@ const FAR: f32 = 80.0;
 /// Added to a small number, it leaves the nearest whole number in the lowest bits: 1.5 · 2²³.
 const ROUND: f32 = 12_582_912.0;
 /// log 2 in two parts, of which the first has few bits.
-const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// `e` to the power of a number within ±[`FAR`]: a power of two times the series of the rest, which is at most half of log 2.
 #[inline(always)]
