@@ -285,17 +285,4 @@ fn series(list: &mut List) {
         more,
         Rule::Near(&["motifs", "motif_distances", "discords"], 1e6),
     );
-    for (shape, period, horizon) in [(&[3usize, 403][..], None, 30), (&[1009], Some(24), 7)] {
-        let mut inputs = vec![
-            ("history", uniform(F64, shape, 21)),
-            ("horizon", Input::Int(horizon)),
-            ("method", Input::Word("lstm")),
-            ("steps", Input::Int(30)),
-            ("origins", Input::Int(1)),
-        ];
-        inputs.extend(period.map(|p| ("period", Input::Int(p))));
-        // In single precision, and learning multiplies what is rounded off.
-        let rule = Rule::Near(&["values", "lower", "upper"], 1e11);
-        list.add("timeseries.forecast", format_args!("{shape:?} by lstm"), inputs, rule);
-    }
 }

@@ -4,7 +4,6 @@ mod arima;
 mod arma;
 mod cases;
 mod cpu;
-mod gpu;
 mod learned;
 mod likelihood;
 mod normal;
@@ -18,7 +17,6 @@ use crate::lstm::{self, Settings};
 use crate::series::{Extents, Need, numbers, one_or_many, output, planned, unplanned, values_bytes};
 use crate::stl;
 use offload_api::{DType, Kind, Priority, Record, Tensor, TensorSpec};
-use offload_core::device::{Gpu, KernelText};
 use offload_core::{
     About, Case, Context, DeviceNeed, Failure, Operation, Plan, Rejection, Slot, float, int, json_value,
 };
@@ -36,7 +34,8 @@ const SEED: i64 = 1234;
 const STEPS: i64 = 600;
 const MOST_STEPS: i64 = 10_000;
 
-const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time; lstm has a device path";
+const WHY_CPU: &str = "models are fitted by recurrences over at most 16,384 values, of which a device could do one step at a time";
+const WHY_LSTM_CPU: &str = "lstm has no device path yet";
 
 offload_core::choice! {
     /// How the values to come are found.
@@ -202,12 +201,9 @@ impl Operation for Forecast {
         let n = e.n.min(FITTED);
         let threads = rayon::current_num_threads() as u64;
         let each: f64 = candidates.iter().map(|w| w.work(n as f64, season, horizon as f64)).sum();
-        let (device, of_network) = match candidates[..] {
-            [Which::Lstm(settings)] => (
-                gpu::need(inputs, e, settings),
-                lstm::bytes(n, horizon) * threads + gpu::host_bytes(inputs, e),
-            ),
-            _ => (DeviceNeed::CpuOnly(WHY_CPU), 0),
+        let (why, of_network) = match candidates[..] {
+            [Which::Lstm(_)] => (WHY_LSTM_CPU, lstm::bytes(n, horizon) * threads),
+            _ => (WHY_CPU, 0),
         };
         let rounds = inputs.origins() as f64 + 1.0;
         let values = (n + horizon) as u64;
@@ -229,21 +225,13 @@ impl Operation for Forecast {
                 .saturating_add(per_task.saturating_mul(threads))
                 .saturating_add(of_network)
                 .saturating_add((24 * horizon as u64 + 4 * word).saturating_mul(e.series as u64)),
-            device,
+            device: DeviceNeed::CpuOnly(why),
             outputs,
         }))
     }
 
     fn cpu(inputs: Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
         cpu::run(&inputs, ctx)
-    }
-
-    fn gpu(inputs: Inputs<Tensor>, gpu: &mut Gpu<'_>) -> Result<Record<Tensor>, Failure> {
-        gpu::run(&inputs, gpu)
-    }
-
-    fn kernels() -> &'static [&'static KernelText] {
-        gpu::KERNELS
     }
 
     fn cases() -> Vec<Case> {

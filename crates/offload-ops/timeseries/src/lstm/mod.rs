@@ -7,11 +7,9 @@ mod parameters;
 mod paths;
 mod train;
 
-pub(crate) use adam::lengths;
 use offload_core::{Context, Failure};
-pub(crate) use parameters::COUNT;
+use parameters::COUNT;
 pub(crate) use paths::Ahead;
-pub(crate) use train::{CHANCE, LOOK_EVERY, PATIENCE};
 
 /// Units of the layer.
 pub(crate) const HIDDEN: usize = 32;
@@ -88,11 +86,6 @@ pub(crate) fn work(n: f64, steps: f64, horizon: f64) -> f64 {
     let window = WINDOW as f64;
     let looks = (steps / train::LOOK_EVERY as f64 + 2.0) * (window + n / 8.0 / ROWS as f64);
     step * (3.0 * steps * window + looks + (PATHS / ROWS) as f64 * (window + horizon))
-}
-
-/// Where learning starts, in the order in which a device has the numbers.
-pub(crate) fn start(seed: u64) -> Vec<f32> {
-    parameters::Parameters::start(seed).parts().concat()
 }
 
 /// Bytes that learning a series of `n` values and going on takes: steps of a window and the way back through them, parameters and

@@ -43,8 +43,8 @@ impl Parameters {
         start
     }
 
-    /// All numbers, in the order in which a device has them.
-    pub(crate) fn parts(&self) -> [&[f32]; 4] {
+    /// All numbers, in one order.
+    pub(super) fn parts(&self) -> [&[f32]; 4] {
         [self.recurrent.as_flattened(), &self.input, &self.bias, &self.head]
     }
 

@@ -70,13 +70,6 @@ impl Ahead {
         let paths = (PATHS - PATHS / ROWS) as f32;
         Ahead { values, deviations: squares.iter().map(|s| (s / paths).sqrt()).collect() }
     }
-
-    /// The same, from the squares of each round.
-    pub(crate) fn of_rounds<'r>(values: Vec<f32>, rounds: impl Iterator<Item = &'r [f32]>) -> Ahead {
-        let mut squares = vec![0.0; values.len()];
-        rounds.for_each(|round| squares.iter_mut().zip(round).for_each(|(all, s)| *all += s));
-        Ahead::of_squares(values, squares)
-    }
 }
 
 /// Rows that go on from the same past; the first without errors.
