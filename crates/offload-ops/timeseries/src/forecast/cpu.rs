@@ -5,7 +5,7 @@ use super::normal::both_sides;
 use super::outcome::Outcome;
 use super::which::Which;
 use super::{Inputs, LEVEL};
-use crate::series::{Extents, checked, filled, values};
+use crate::series::{checked, filled, values};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure};
 use rayon::prelude::*;
@@ -15,21 +15,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How far forecasts were off.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Errors {
+struct Errors {
     mae: f64,
     rmse: f64,
     mase: f64,
 }
 
-impl Errors {
-    pub(super) const UNKNOWN: Errors = Errors { mae: f64::NAN, rmse: f64::NAN, mase: f64::NAN };
-}
-
 /// What is known of one series in the end.
-pub(super) struct Done {
-    pub(super) which: Which,
-    pub(super) outcome: Outcome,
-    pub(super) errors: Errors,
+struct Done {
+    which: Which,
+    outcome: Outcome,
+    errors: Errors,
 }
 
 pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tensor>, Failure> {
@@ -44,15 +40,11 @@ pub(super) fn run(inputs: &Inputs<Tensor>, ctx: &Context) -> Result<Record<Tenso
         Ok(done)
     };
     let all = y.par_chunks(e.n.max(1)).map(one).collect::<Result<Vec<Done>, Failure>>()?;
-    Ok(record(inputs, e, &all))
-}
 
-/// The answer, from what is known of each series.
-pub(super) fn record(inputs: &Inputs<Tensor>, e: Extents, all: &[Done]) -> Record<Tensor> {
     let horizon = inputs.horizon();
     let deviations = both_sides(inputs.level.unwrap_or(LEVEL));
     let mut parts: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(all.len() * horizon));
-    for done in all {
+    for done in &all {
         for (value, lower, upper) in done.outcome.interval(deviations) {
             parts.iter_mut().zip([value, lower, upper]).for_each(|(p, v)| p.push(v));
         }
@@ -70,12 +62,12 @@ pub(super) fn record(inputs: &Inputs<Tensor>, e: Extents, all: &[Done]) -> Recor
     for (name, part) in ["values", "lower", "upper"].into_iter().zip(parts) {
         outputs.set(name, Value::Tensor(filled(e.shape(horizon), part)));
     }
-    outputs
+    Ok(outputs
         .with("method", words(|done| done.which.word()))
         .with("model", words(|done| &done.outcome.model))
         .with("mae", figures(|e| e.mae))
         .with("rmse", figures(|e| e.rmse))
-        .with("mase", figures(|e| e.mase))
+        .with("mase", figures(|e| e.mase)))
 }
 
 fn forecast(
@@ -97,53 +89,36 @@ fn forecast(
     for i in order {
         let (which, errors) = trials[i];
         if let Some(outcome) = which.ahead(y, season, horizon, ctx)? {
-            return Ok(Done { which, outcome, errors: errors.unwrap_or(Errors::UNKNOWN) });
+            let nan = Errors { mae: f64::NAN, rmse: f64::NAN, mase: f64::NAN };
+            return Ok(Done { which, outcome, errors: errors.unwrap_or(nan) });
         }
     }
-    Err(no_model(candidates, y.len()))
-}
-
-/// That none of these takes a series of so many values.
-pub(super) fn no_model(candidates: &[Which], values: usize) -> Failure {
     let names: Vec<&str> = candidates.iter().map(|w| w.word()).collect();
-    Failure::unprocessable(
+    Err(Failure::unprocessable(
         "no_model",
         format!(
             "history has no model of {}: it is too short, nothing in it changes, or its forecasts grow out of bounds",
             names.join(", ")
         ),
-        serde_json::json!({"methods": names, "values": values}),
-    )
-}
-
-/// How far one forecast was off: the sums of its errors and of their squares, and what the history changes by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Off {
-    absolute: f64,
-    squares: f64,
-    usual: f64,
+        serde_json::json!({"methods": names, "values": y.len()}),
+    ))
 }
 
 /// The places of the history from which a method is tried, and how far it looks from there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origins {
-    pub(super) count: usize,
-    pub(super) ahead: usize,
+struct Origins {
+    count: usize,
+    ahead: usize,
     n: usize,
 }
 
 impl Origins {
     /// Places one horizon apart from the end back. What comes before each has at least two seasons and ten values, and a
     /// horizon is at most a fifth of the history.
-    pub(super) fn of(n: usize, season: usize, horizon: usize, most: usize) -> Origins {
+    fn of(n: usize, season: usize, horizon: usize, most: usize) -> Origins {
         let least = (2 * season + 1).max(10);
         let ahead = horizon.min((n / 5).max(1));
         Origins { count: most.min(n.saturating_sub(least) / ahead), ahead, n }
-    }
-
-    /// What comes before a place, and what comes next.
-    pub(super) fn split<'y>(&self, place: usize, y: &'y [f64]) -> (&'y [f64], &'y [f64]) {
-        y.split_at(self.n - (place + 1) * self.ahead)
     }
 
     /// How far a method was off; `None` when it did not take the series somewhere.
@@ -156,37 +131,29 @@ impl Origins {
     ) -> Result<Option<Errors>, Failure> {
         let each = (0..self.count)
             .into_par_iter()
-            .map(|place| {
-                let outcome = which.ahead(self.split(place, y).0, season, self.ahead, ctx)?;
-                Ok(outcome.map(|outcome| self.off(place, &outcome, y, season)))
+            .map(|i| {
+                let origin = self.n - (i + 1) * self.ahead;
+                let (before, after) = y.split_at(origin);
+                let Some(outcome) = which.ahead(before, season, self.ahead, ctx)? else { return Ok(None) };
+                let lag = season.max(1);
+                let changes = before.len() - lag;
+                let usual = before[lag..].iter().zip(before).map(|(b, a)| (b - a).abs()).sum::<f64>()
+                    / changes as f64;
+                let off = |power: fn(f64) -> f64| {
+                    outcome.interval(0.0).zip(after).map(|((v, ..), y)| power(v - y)).sum::<f64>()
+                };
+                Ok(Some((off(f64::abs), off(|e| e * e), usual)))
             })
             .collect::<Result<Vec<_>, Failure>>()?;
-        Ok(self.errors(each))
-    }
-
-    /// How far a forecast from a place was off.
-    pub(super) fn off(&self, place: usize, outcome: &Outcome, y: &[f64], season: usize) -> Off {
-        let (before, after) = self.split(place, y);
-        let lag = season.max(1);
-        let changes = before.len() - lag;
-        let usual =
-            before[lag..].iter().zip(before).map(|(b, a)| (b - a).abs()).sum::<f64>() / changes as f64;
-        let sum = |power: fn(f64) -> f64| {
-            outcome.interval(0.0).zip(after).map(|((v, ..), y)| power(v - y)).sum::<f64>()
-        };
-        Off { absolute: sum(f64::abs), squares: sum(|e| e * e), usual }
-    }
-
-    /// How far the forecasts of all places were off; `None` when one is missing.
-    pub(super) fn errors(&self, each: impl IntoIterator<Item = Option<Off>>) -> Option<Errors> {
-        let each = each.into_iter().collect::<Option<Vec<Off>>>()?;
+        let Some(each) = each.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
         let ahead = self.ahead as f64;
-        let mean = |of: &dyn Fn(&Off) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
-        let scaled = mean(&|e| e.absolute / ahead / e.usual);
-        Some(Errors {
-            mae: mean(&|e| e.absolute / ahead),
-            rmse: mean(&|e| e.squares / ahead).sqrt(),
+        let mean =
+            |of: &dyn Fn(&(f64, f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
+        let scaled = mean(&|(absolute, _, usual)| absolute / ahead / usual);
+        Ok(Some(Errors {
+            mae: mean(&|e| e.0 / ahead),
+            rmse: mean(&|e| e.1 / ahead).sqrt(),
             mase: if scaled.is_finite() { scaled } else { f64::NAN },
-        })
+        }))
     }
 }

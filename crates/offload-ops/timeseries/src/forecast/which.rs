@@ -73,7 +73,7 @@ impl Which {
 }
 
 /// Whether a forecast and twenty deviations around it are numbers.
-pub(super) fn useful(outcome: &Outcome) -> bool {
+fn useful(outcome: &Outcome) -> bool {
     outcome.interval(20.0).all(|(v, l, u)| [v, l, u].iter().all(|x| x.abs() <= LARGEST))
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Adam {
 
 /// How long each of `steps` steps is, and what is added to the root that it is divided by. Corrections for means that start at 0
 /// are included (the end of the paper's section 2).
-pub(crate) fn lengths(steps: usize) -> Vec<[f32; 2]> {
+pub(super) fn lengths(steps: usize) -> Vec<[f32; 2]> {
     let of = |i: usize| {
         let t = i as i32 + 1;
         let fallen = 0.5 + 0.5 * (std::f64::consts::PI * i as f64 / steps as f64).cos();

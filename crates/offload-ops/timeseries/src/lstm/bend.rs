@@ -1,5 +1,5 @@
 //! The functions that bend: exponential, logistic function and hyperbolic tangent in single precision, of multiplications,
-//! additions and one division, so that loops over them are vectorised and a device gives the same bits.
+//! additions and one division, so that loops over them are vectorised and every machine gives the same bits.
 
 /// Beyond this magnitude the logistic function is 0 or 1 to the last bit.
 const FAR: f32 = 80.0;

@@ -14,30 +14,30 @@ pub(crate) use paths::Ahead;
 /// Units of the layer.
 pub(crate) const HIDDEN: usize = 32;
 /// Gates of all units.
-pub(crate) const GATES: usize = 4 * HIDDEN;
+const GATES: usize = 4 * HIDDEN;
 /// The last inputs, which the head sees.
-pub(crate) const LAGS: usize = 8;
+const LAGS: usize = 8;
 /// Weights of the head: of the state, of these inputs, and what is added.
-pub(crate) const HEAD: usize = HIDDEN + LAGS + 1;
+const HEAD: usize = HIDDEN + LAGS + 1;
 /// Windows of a batch.
-pub(crate) const ROWS: usize = 32;
+const ROWS: usize = 32;
 /// Ways on that are tried to see how far they lead apart; of each [`ROWS`] one is the forecast itself.
-pub(crate) const PATHS: usize = 4 * ROWS;
+const PATHS: usize = 4 * ROWS;
 /// Inputs of a window, at most.
-pub(crate) const WINDOW: usize = 32;
+const WINDOW: usize = 32;
 /// Values that are held back, at most.
-pub(crate) const BACK: usize = 2048;
+const BACK: usize = 2048;
 
 /// Values around 0 with a spread around 1, and what part of them is learned from.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
-    pub(crate) w: Vec<f32>,
+    w: Vec<f32>,
     /// Where the values begin that are held back.
-    pub(crate) held: usize,
+    held: usize,
     /// Inputs of a window.
-    pub(crate) window: usize,
+    window: usize,
     /// How often the series to forecast was differenced, at most twice.
-    pub(crate) differences: usize,
+    differences: usize,
 }
 
 impl Series {
@@ -50,12 +50,12 @@ impl Series {
     }
 
     /// Beyond this nothing is expected: twice the largest of the past.
-    pub(crate) fn largest(&self) -> f32 {
+    fn largest(&self) -> f32 {
         2.0 * self.w.iter().fold(0.0f32, |m, w| m.max(w.abs()))
     }
 
     /// Inputs of a window whose predictions are not looked at: the state has yet to form.
-    pub(crate) fn burn(&self) -> usize {
+    fn burn(&self) -> usize {
         self.window / 4
     }
 }

@@ -2,7 +2,7 @@
 //! 2000) and a linear head that sees the last inputs too (Lai et al. 2018): one step ahead for all rows of a batch, and
 //! one step back through time.
 //!
-//! Every sum is a chain of fused multiply-adds in a fixed order, which a device keeps, so that both give the same bits.
+//! Every sum is a chain of fused multiply-adds in a fixed order, so that every machine gives the same bits.
 
 use super::bend::{logistic, tanh};
 use super::parameters::Parameters;

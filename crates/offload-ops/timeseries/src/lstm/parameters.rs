@@ -4,7 +4,7 @@ use super::{GATES, HEAD, HIDDEN};
 
 /// The weights of a network. Gradients and moments have the same shape.
 #[derive(Clone, Debug)]
-pub(crate) struct Parameters {
+pub(super) struct Parameters {
     /// From the state to the gates: input, forget, candidate, output.
     pub(super) recurrent: [[f32; GATES]; HIDDEN],
     /// From the input to the gates.
@@ -16,7 +16,7 @@ pub(crate) struct Parameters {
 }
 
 /// How many numbers there are.
-pub(crate) const COUNT: usize = HIDDEN * GATES + 2 * GATES + HEAD;
+pub(super) const COUNT: usize = HIDDEN * GATES + 2 * GATES + HEAD;
 
 impl Parameters {
     /// All of them 0.
@@ -31,7 +31,7 @@ impl Parameters {
 
     /// Where learning starts: uniform within ± 1 / √hidden, as PyTorch has it; forget gates open (Jozefowicz, Zaremba and
     /// Sutskever 2015); a head of zeros, which predicts the mean.
-    pub(crate) fn start(seed: u64) -> Box<Parameters> {
+    pub(super) fn start(seed: u64) -> Box<Parameters> {
         let mut start = Parameters::zeros();
         let width = 1.0 / (HIDDEN as f64).sqrt();
         let [recurrent, input, bias, _] = start.parts_mut();

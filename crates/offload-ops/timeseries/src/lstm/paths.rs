@@ -61,15 +61,9 @@ pub(super) fn ahead(
             }
         }
     }
-    Ok(Ahead::of_squares(values, squares))
-}
-
-impl Ahead {
-    /// From the forecasts, and the squares of how far all other paths are from them.
-    fn of_squares(values: Vec<f32>, squares: Vec<f32>) -> Ahead {
-        let paths = (PATHS - PATHS / ROWS) as f32;
-        Ahead { values, deviations: squares.iter().map(|s| (s / paths).sqrt()).collect() }
-    }
+    // How far all other paths are from the forecast.
+    let paths = (PATHS - PATHS / ROWS) as f32;
+    Ok(Ahead { values, deviations: squares.iter().map(|s| (s / paths).sqrt()).collect() })
 }
 
 /// Rows that go on from the same past; the first without errors.

@@ -8,11 +8,11 @@ use offload_core::{Context, Failure};
 use pulp::{Arch, WithSimd};
 
 /// Steps between two looks at the values that were held back.
-pub(crate) const LOOK_EVERY: usize = 25;
+pub(super) const LOOK_EVERY: usize = 25;
 /// Looks without a gain after which learning ends.
-pub(crate) const PATIENCE: u32 = 10;
+const PATIENCE: u32 = 10;
 /// Standard errors that a gain has to have: fewer values need a larger one.
-pub(crate) const CHANCE: f32 = 1.5;
+const CHANCE: f32 = 1.5;
 
 /// What was learned.
 pub(super) struct Learned {
