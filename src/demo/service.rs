@@ -70,6 +70,7 @@ impl Service {
                 max_spare_lanes: 1,
                 spare_after_ms: 50,
                 inline_max_us: 50.0,
+                inline_realtime_max_us: 50.0,
                 derived_bytes: 1 << 20,
             },
             node: "demo".into(),

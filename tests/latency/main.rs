@@ -5,7 +5,7 @@
 
 mod service;
 
-use service::{Service, exchange, matrix};
+use service::{Service, exchange, matrix, stolen};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ fn realtime_work_is_not_delayed_by_floods_of_two_tenants_and_bulk_work_ends() {
     );
     let stop = AtomicBool::new(false);
     let done = [AtomicUsize::new(0), AtomicUsize::new(0)];
-    let mut all = Vec::new();
+    let (mut all, mut again) = (Vec::new(), 0);
     std::thread::scope(|scope| {
         for (i, request) in [&low, &high].into_iter().enumerate() {
             for _ in 0..4 {
@@ -132,16 +132,33 @@ fn realtime_work_is_not_delayed_by_floods_of_two_tenants_and_bulk_work_ends() {
             std::thread::sleep(Duration::from_millis(5));
         }
         let mut stream = service.connect();
-        for _ in 0..500 {
+        // A hypervisor that takes the processor away for 20 ms is not the service; the kernel counts what it took, and a request
+        // meanwhile is asked again.
+        let patience = Instant::now() + Duration::from_secs(45);
+        let mut taken = stolen();
+        while all.len() < 500 {
             let (status, body, ms) = exchange(&mut stream, &realtime);
             assert_eq!(status, 200, "{body}");
-            all.push(ms);
+            let before = std::mem::replace(&mut taken, stolen());
+            if taken == before {
+                all.push(ms);
+            } else {
+                again += 1;
+            }
+            assert!(
+                Instant::now() < patience,
+                "{again} of {} requests disturbed by the machine",
+                all.len() + again
+            );
         }
         stop.store(true, Ordering::Relaxed);
     });
     all.sort_by(f64::total_cmp);
     let (p50, p99) = (all[250], all[494]);
-    println!("realtime under flood: p50 {p50:.2} ms, p99 {p99:.2} ms, max {:.2} ms", all[499]);
+    println!(
+        "realtime under flood: p50 {p50:.2} ms, p99 {p99:.2} ms, max {:.2} ms; {again} more not counted",
+        all[499]
+    );
     println!(
         "bulk jobs ended: {}, urgent: {}",
         done[0].load(Ordering::Relaxed),

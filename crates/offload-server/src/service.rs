@@ -82,6 +82,7 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
             max_spare_lanes: config.run.max_spare_lanes,
             spare_after_ms: config.run.spare_after_ms,
             inline_max_us: config.run.inline_max_us as f64,
+            inline_realtime_max_us: config.run.inline_realtime_max_us as f64,
             derived_bytes: config.run.derived_bytes,
             auto_cpu_devices: config.devices.auto_cpu_devices,
         },

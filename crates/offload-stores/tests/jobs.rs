@@ -126,6 +126,7 @@ impl World {
                 max_spare_lanes: 0,
                 spare_after_ms: 1000,
                 inline_max_us: 50.0,
+                inline_realtime_max_us: 50.0,
                 derived_bytes: 1 << 20,
             },
             node: "test".into(),

@@ -23,7 +23,7 @@ use crate::settle::{Answer, Observer, Outcome, Timings};
 pub use batch::{BatchItem, BatchReply, BatchRequest, BatchTicket};
 use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
-use offload_api::DeviceChoice;
+use offload_api::{DeviceChoice, Priority};
 use offload_core::device::DeviceHost;
 use offload_core::{Derived, Registry};
 pub use standing::{Quote, Standing};
@@ -55,6 +55,8 @@ pub struct RunConfig {
     pub spare_after_ms: u64,
     /// Jobs expected to be shorter than this run on the caller's thread when nothing is queued.
     pub inline_max_us: f64,
+    /// The same for P0, for which each hop to another thread is a wait for whatever runs there.
+    pub inline_realtime_max_us: f64,
     /// Bytes of what operations make of resident inputs that are kept between jobs.
     pub derived_bytes: u64,
     /// Whether devices that are CPUs may be chosen where the caller names none.
@@ -297,10 +299,12 @@ impl Pipeline {
         let flight = missed.flight();
         let admitted = missed.admitted();
         let (demand, declined) = self.demand(admitted);
-        let inline = matches!(demand.choice, DeviceChoice::Auto | DeviceChoice::Cpu)
-            && demand.cpu_us <= self.config.run.inline_max_us;
         let caller = Arc::clone(&admitted.request().caller);
         let (priority, deadline) = (admitted.priority(), self.time_of(admitted.deadline()));
+        let run = &self.config.run;
+        let most =
+            if priority == Priority::Realtime { run.inline_realtime_max_us } else { run.inline_max_us };
+        let inline = matches!(demand.choice, DeviceChoice::Auto | DeviceChoice::Cpu) && demand.cpu_us <= most;
         let job = Job::of(missed, &self.results, &demand, declined);
 
         let mut state = self.lock();

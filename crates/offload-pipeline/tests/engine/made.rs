@@ -246,6 +246,7 @@ pub fn config() -> PipelineConfig {
             max_spare_lanes: 4,
             spare_after_ms: 20,
             inline_max_us: 50.0,
+            inline_realtime_max_us: 50.0,
             derived_bytes: 1 << 20,
             auto_cpu_devices: true,
         },

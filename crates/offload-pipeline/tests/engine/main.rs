@@ -70,6 +70,24 @@ fn stuck_lanes_are_replaced_so_that_others_are_not_delayed() {
 }
 
 #[test]
+fn realtime_work_has_a_bound_of_its_own_for_running_on_its_callers_thread() {
+    let mut config = config();
+    config.run.inline_realtime_max_us = 20_000.0;
+    let registry = Registry::new(made::operations().iter().copied());
+    let p = Pipeline::start(config, &registry, vec![], Arc::new(()), Box::new(|_| ()), None).unwrap();
+    for (priority, inline) in [(Priority::Realtime, true), (Priority::High, false)] {
+        let outcomes = Outcomes::default();
+        let mut r = request(&caller("a"), Made::Sleep, 30.0);
+        r.options.priority = Some(priority);
+        let start = Instant::now();
+        p.submit(r, outcomes.reply()).answered();
+        // Whoever submits comes back at once, or with the answer.
+        assert_eq!(start.elapsed() >= Duration::from_millis(30), inline, "{priority:?}");
+        assert!(outcomes.wait(1).remove(0).result.is_ok());
+    }
+}
+
+#[test]
 fn equal_requests_are_computed_once_and_a_leader_that_leaves_fails_nobody() {
     let p = pipeline(vec![]);
     made::RUNS.store(0, std::sync::atomic::Ordering::SeqCst);

@@ -81,6 +81,7 @@ fn config() -> PipelineConfig {
             max_spare_lanes: 4,
             spare_after_ms: 100,
             inline_max_us: 0.0,
+            inline_realtime_max_us: 0.0,
             derived_bytes: 1 << 20,
             auto_cpu_devices: true,
         },

@@ -99,6 +99,7 @@ pub struct Run {
     pub max_spare_lanes: usize,
     pub spare_after_ms: u64,
     pub inline_max_us: u64,
+    pub inline_realtime_max_us: u64,
     pub derived_bytes: u64,
 }
 

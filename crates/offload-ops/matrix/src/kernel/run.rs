@@ -5,13 +5,26 @@ use faer::dyn_stack::{MemBuffer, StackReq};
 use faer::{Accum, MatMut, MatRef, Par};
 use offload_core::{Context, Failure};
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 /// The largest piece of work between two looks at the cancel flag, in floating-point operations: some 10 to 20 ms
 /// on two cores, and large enough that packing the operands does not show.
 pub(crate) const BLOCK_WORK: f64 = 5e8;
 
-/// Below this much work, a second thread costs more than it brings.
-const PARALLEL_WORK: f64 = 1e6;
+/// Below this much work, in floating-point operations, a second thread costs more than it brings: waking it takes 40 to 80 µs, and
+/// where other lanes have the cores, both wait for each other. A product of 200 × 200 is where two idle cores begin to pay.
+const PARALLEL_WORK: f64 = 1.6e7;
+
+/// How many times a thread of faer's asks, at a barrier, whether the others are there, before it sleeps: some 50 µs. Its own limit of
+/// 65,536, milliseconds, is for threads with a core each; here the lanes' threads are more than the cores, and the one that is
+/// waited for would stand behind the one that asks until the scheduler's next turn.
+const SPINS: u32 = 2048;
+
+/// So many threads, or all of the lane's for 0.
+fn threads(count: usize) -> Par {
+    spindle::SPIN_LIMIT.store(SPINS, Ordering::Relaxed);
+    Par::rayon(count)
+}
 
 /// The surroundings of one matrix's computation.
 pub(crate) struct Run<'a> {
@@ -27,7 +40,7 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     /// A computation of `total` operations that may use all threads.
     pub(crate) fn alone(ctx: &'a Context, index: usize, count: usize, total: f64) -> Run<'a> {
-        let par = if total < PARALLEL_WORK { Par::Seq } else { Par::rayon(0) };
+        let par = if total < PARALLEL_WORK { Par::Seq } else { self::threads(0) };
         let count = count.max(1) as f64;
         Run { ctx, par, share: Some((index as f64 / count, 1.0 / count)), total, done: Cell::new(0.0) }
     }
@@ -40,7 +53,7 @@ impl<'a> Run<'a> {
     /// A part of a computation, beside other parts, on that many threads. It looks at the cancel flag, and its
     /// progress is counted by whoever waits for it.
     pub(crate) fn part(ctx: &'a Context, threads: usize) -> Run<'a> {
-        let par = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
+        let par = if threads > 1 { self::threads(threads) } else { Par::Seq };
         Run { ctx, par, share: None, total: 1.0, done: Cell::new(0.0) }
     }
 
