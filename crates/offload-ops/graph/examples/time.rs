@@ -3,6 +3,8 @@
 //!
 //! `cargo run --profile dist -p offload-ops-graph --example time [nodes edges]`
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use offload_api::{Record, Tensor, Value};
 use offload_core::{AnyOperation, Context, Graph};
 use offload_ops_graph::*;

@@ -158,7 +158,7 @@ impl Network {
             origin,
         };
         if let Some(weights) = network.weights()
-            && let Some(edge) = weights.par_iter().position_first(|w| !w.is_finite())
+            && let Some(edge) = first(weights, |w| !w.is_finite())
         {
             return Err(Failure::unprocessable(
                 "not_finite",
@@ -181,8 +181,7 @@ impl Network {
 
     /// The first edge, counted from 0, whose weight is negative.
     pub(crate) fn negative_edge(&self) -> Option<usize> {
-        let first = || self.weights().and_then(|w| w.par_iter().position_first(|w| *w < 0.0));
-        *self.negative.get_or_init(first)
+        *self.negative.get_or_init(|| first(self.weights()?, |w| w < 0.0))
     }
 
     /// Whether an edge has a weight below 0.
@@ -270,6 +269,15 @@ impl Network {
     }
 }
 
+/// The first of many numbers that is so. Whole blocks are looked at, which takes one instruction for several numbers; asking one by
+/// one whether to stop takes twenty times as long.
+fn first(numbers: &[f64], is: impl Fn(f64) -> bool + Sync) -> Option<usize> {
+    let block = numbers
+        .par_chunks(BLOCK)
+        .position_first(|block| block.iter().fold(false, |any, &number| any | is(number)))?;
+    numbers[block * BLOCK..].iter().position(|&number| is(number)).map(|at| block * BLOCK + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +294,19 @@ mod tests {
         let weights = weighted.then(|| (0..m).map(|i| i as f64).collect());
         let nodes = Some((0..n).collect());
         Network::read(Graph::new(&edges, weights, nodes, true), &Context::default()).unwrap()
+    }
+
+    #[test]
+    fn the_first_of_many_is_found_wherever_it_is() {
+        for length in [1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK] {
+            let mut numbers = vec![1.0; length];
+            assert_eq!(first(&numbers, |n| n < 0.0), None);
+            for at in [length - 1, length / 2, length / 3, 0] {
+                numbers[at] = -1.0;
+                assert_eq!(first(&numbers, |n| n < 0.0), Some(at), "of {length}");
+            }
+        }
+        assert_eq!(first(&[], |n| n < 0.0), None);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const TASK: usize = 1024;
 /// Buckets that are kept apart: a window of distances. What is beyond waits for the window to move.
 const BUCKETS: usize = 128;
 
+/// Shorter distances that a task keeps before it writes them down: the processor waits for many reads at once, but not across updates.
+const NEARER: usize = 128;
+
 /// Nodes that wait, by bucket of the window.
 #[derive(Default)]
 struct Waiting {
@@ -87,6 +90,15 @@ pub(crate) fn distances(csr: &Csr, start: u32, end: Option<u32>, ctx: &Context) 
             .par_chunks(TASK)
             .try_fold(Waiting::default, |mut found, task| {
                 ctx.check()?;
+                let mut nearer = Vec::with_capacity(NEARER);
+                let note = |nearer: &mut Vec<(u32, f64)>, found: &mut Waiting| {
+                    for (v, through) in nearer.drain(..) {
+                        let bits = through.to_bits();
+                        if bits < distances[v as usize].fetch_min(bits, Ordering::Relaxed) {
+                            found.push(place(through), v);
+                        }
+                    }
+                };
                 for &u in task {
                     let d = at(u);
                     if place(d) < now {
@@ -95,15 +107,16 @@ pub(crate) fn distances(csr: &Csr, start: u32, end: Option<u32>, ctx: &Context) 
                     }
                     for (v, w) in csr.weighted(u) {
                         let through = d + w;
-                        let to = &distances[v as usize];
                         // A read first: most arcs do not shorten anything.
-                        if through.to_bits() < to.load(Ordering::Relaxed)
-                            && through.to_bits() < to.fetch_min(through.to_bits(), Ordering::Relaxed)
-                        {
-                            found.push(place(through), v);
+                        if through.to_bits() < distances[v as usize].load(Ordering::Relaxed) {
+                            nearer.push((v, through));
                         }
                     }
+                    if nearer.len() >= NEARER {
+                        note(&mut nearer, &mut found);
+                    }
                 }
+                note(&mut nearer, &mut found);
                 Ok::<_, Failure>(found)
             })
             .try_reduce(Waiting::default, |a, b| Ok(a.merge(b)))?;
@@ -115,13 +128,14 @@ pub(crate) fn distances(csr: &Csr, start: u32, end: Option<u32>, ctx: &Context) 
 }
 
 /// The width of a bucket: wide enough that a bucket occupies all threads, and narrow enough that few nodes are relaxed
-/// twice. About the largest weight by the mean degree, as the analysis has it for random weights.
+/// twice. The mean weight by the mean degree: half of what the analysis has for random weights, and measured to be as good on them and
+/// better on a grid.
 fn width(csr: &Csr) -> f64 {
     let step = (csr.weights.len() / BLOCK).max(1);
     let (sum, count) =
         csr.weights.iter().step_by(step).fold((0.0, 0usize), |(sum, count), w| (sum + w, count + 1));
     let mean = if count == 0 { 1.0 } else { sum / count as f64 };
     let degree = csr.arcs() as f64 / csr.nodes().max(1) as f64;
-    let width = 4.0 * mean / degree.max(1.0);
+    let width = mean / degree.max(1.0);
     if width.is_finite() && width > 0.0 { width } else { 1.0 }
 }

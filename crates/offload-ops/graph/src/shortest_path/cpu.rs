@@ -5,6 +5,7 @@ use crate::csr::{Csr, Network};
 use crate::paths::{self, PARALLEL_ARCS};
 use offload_api::{Record, Tensor, Value};
 use offload_core::{Context, Failure, Rejection};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// What a request asks, by index.
@@ -154,21 +155,15 @@ fn one(network: &Network, found: Option<(Vec<u32>, f64)>, algorithm: &str) -> Re
 /// The answer for all nodes.
 pub(super) fn all(
     network: &Network,
-    distance: impl Fn(u32) -> f64,
-    parent: impl Fn(u32) -> u32,
+    distance: impl Fn(u32) -> f64 + Sync,
+    parent: impl Fn(u32) -> u32 + Sync,
     algorithm: &str,
 ) -> Record<Tensor> {
     let ids = network.ids.all();
-    let reached = || (0..ids.len() as u32).filter(|&v| distance(v) < f64::INFINITY);
-    let count = reached().count();
-    let mut nodes = Vec::with_capacity(count);
-    let mut distances = Vec::with_capacity(count);
-    let mut parents = Vec::with_capacity(count);
-    for v in reached() {
-        nodes.push(ids[v as usize]);
-        distances.push(distance(v));
-        parents.push(ids[parent(v) as usize]);
-    }
+    let reached: Vec<u32> = (0..ids.len() as u32).filter(|&v| distance(v) < f64::INFINITY).collect();
+    let nodes = reached.par_iter().map(|&v| ids[v as usize]).collect();
+    let distances = reached.par_iter().map(|&v| distance(v)).collect();
+    let parents = reached.par_iter().map(|&v| ids[parent(v) as usize]).collect();
     Record::new()
         .with("nodes", Value::Tensor(Tensor::vector(nodes)))
         .with("distances", Value::Tensor(Tensor::vector(distances)))
