@@ -6,6 +6,9 @@
 #[path = "../tests/series/mod.rs"]
 mod series;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use offload_api::{Record, Tensor, Value};
 use offload_core::{AnyOperation, Context};
 use offload_ops_timeseries::{Compress, Decompress};
