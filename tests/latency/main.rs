@@ -136,7 +136,7 @@ fn realtime_work_is_not_delayed_by_floods_of_two_tenants_and_bulk_work_ends() {
         // meanwhile is asked again.
         let patience = Instant::now() + Duration::from_secs(45);
         let mut taken = stolen();
-        while all.len() < 500 {
+        while all.len() < 500 && Instant::now() < patience {
             let (status, body, ms) = exchange(&mut stream, &realtime);
             assert_eq!(status, 200, "{body}");
             let before = std::mem::replace(&mut taken, stolen());
@@ -145,14 +145,11 @@ fn realtime_work_is_not_delayed_by_floods_of_two_tenants_and_bulk_work_ends() {
             } else {
                 again += 1;
             }
-            assert!(
-                Instant::now() < patience,
-                "{again} of {} requests disturbed by the machine",
-                all.len() + again
-            );
         }
         stop.store(true, Ordering::Relaxed);
     });
+    // Not within the scope, whose other threads end only when told.
+    assert_eq!(all.len(), 500, "{again} more requests were disturbed by the machine");
     all.sort_by(f64::total_cmp);
     let (p50, p99) = (all[250], all[494]);
     println!(

@@ -5,6 +5,7 @@
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use offload_api::{Record, Tensor, Value};
 use offload_core::{AnyOperation, Context, Graph};
 use offload_ops_graph::*;

@@ -110,10 +110,11 @@ pub(crate) fn distances(csr: &Csr, start: u32, end: Option<u32>, ctx: &Context) 
                         // A read first: most arcs do not shorten anything.
                         if through.to_bits() < distances[v as usize].load(Ordering::Relaxed) {
                             nearer.push((v, through));
+                            // Within the row: one node may have all the arcs.
+                            if nearer.len() == NEARER {
+                                note(&mut nearer, &mut found);
+                            }
                         }
-                    }
-                    if nearer.len() >= NEARER {
-                        note(&mut nearer, &mut found);
                     }
                 }
                 note(&mut nearer, &mut found);
