@@ -7,7 +7,7 @@ use offload_core::{Registered, Registry, TenantId};
 use offload_pipeline::admit::{AdmitConfig, Caller, Request};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::dispatch::DispatchConfig;
-use offload_pipeline::engine::{BatchRequest, Pipeline, PipelineConfig, RunConfig};
+use offload_pipeline::engine::{BatchRequest, DevicePrior, Pipeline, PipelineConfig, RunConfig};
 use offload_pipeline::place::Strategy;
 use offload_pipeline::records::Quota;
 use offload_pipeline::settle::{Answer, Outcome};
@@ -61,6 +61,7 @@ impl Service {
             },
             dispatch: DispatchConfig::default(),
             strategy: Strategy::CostBased,
+            device_prior: DevicePrior::default(),
             run: RunConfig {
                 auto_cpu_devices: false,
                 cpu_lanes: 1,

@@ -1,7 +1,7 @@
 //! The parts put together: stores, directory, tokens, pipeline and state of a running service.
 
 use crate::auth::{Directory, KeyRequest, Tokens, Vault, known_scopes, new_key, unix_now};
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::devices::DeviceSearch;
 use crate::http::{AppState, Codec, Pages};
 use crate::metrics::Metrics;
@@ -12,7 +12,7 @@ use offload_pipeline::admit::{AdmitConfig, RateLimiter};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::data::{Catalog, CatalogConfig};
 use offload_pipeline::dispatch::DispatchConfig;
-use offload_pipeline::engine::{Pipeline, PipelineConfig, RunConfig};
+use offload_pipeline::engine::{DevicePrior, Pipeline, PipelineConfig, RunConfig};
 use offload_pipeline::place::Strategy;
 use offload_pipeline::records::{AuditWriter, AuditWriterConfig, Quota, StoreError, Stores, Tenant};
 use offload_stores::DataDir;
@@ -73,6 +73,7 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
             ..DispatchConfig::default()
         },
         strategy,
+        device_prior: device_prior(&config.place)?,
         run: RunConfig {
             cpu_lanes: lanes,
             // A job that is alone gets the machine; the system's scheduler shares it when lanes compete.
@@ -87,6 +88,19 @@ pub fn pipeline_config(config: &Config) -> Result<PipelineConfig, StartError> {
             auto_cpu_devices: config.devices.auto_cpu_devices,
         },
         node: node(config),
+    })
+}
+
+fn device_prior(place: &Place) -> Result<DevicePrior, StartError> {
+    if place.device_work_per_us == 0 || place.device_bytes_per_us == 0 {
+        return Err(StartError(
+            "place.device_work_per_us and place.device_bytes_per_us must be at least 1".into(),
+        ));
+    }
+    Ok(DevicePrior {
+        overhead_us: place.device_overhead_us as f64,
+        work_per_us: place.device_work_per_us as f64,
+        bytes_per_us: place.device_bytes_per_us as f64,
     })
 }
 

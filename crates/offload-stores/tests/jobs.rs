@@ -12,7 +12,7 @@ use offload_pipeline::admit::{AdmitConfig, Caller, Request};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::data::{Catalog, CatalogConfig, Change, Mode};
 use offload_pipeline::dispatch::DispatchConfig;
-use offload_pipeline::engine::{Pipeline, PipelineConfig, RunConfig};
+use offload_pipeline::engine::{DevicePrior, Pipeline, PipelineConfig, RunConfig};
 use offload_pipeline::place::Strategy;
 use offload_pipeline::records::Quota;
 use offload_pipeline::settle::Answer;
@@ -117,6 +117,7 @@ impl World {
             },
             dispatch: DispatchConfig::default(),
             strategy: Strategy::CostBased,
+            device_prior: DevicePrior::default(),
             run: RunConfig {
                 auto_cpu_devices: true,
                 cpu_lanes: 1,

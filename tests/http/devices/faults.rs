@@ -10,6 +10,15 @@ const KILLS: usize = 200;
 /// Faults that are injected.
 const FAULTS: f64 = 1000.0;
 
+/// Tells the clients to stop, also when what they run beside fails: its failure is told once they have.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends work from several clients until `meanwhile` ends; how many answers there were, and how many from a device.
 fn under_load(service: &Service, meanwhile: impl FnOnce()) -> (usize, usize) {
     let (stop, answered, on_device) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -29,8 +38,9 @@ fn under_load(service: &Service, meanwhile: impl FnOnce()) -> (usize, usize) {
                 })
             })
             .collect();
+        let stops = Stop(stop);
         meanwhile();
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         clients.into_iter().for_each(|c| c.join().expect("every answer is right"));
     });
     (answered.into_inner(), on_device.into_inner())

@@ -9,12 +9,30 @@ use offload_core::{DeviceNeed, Plan, TenantId};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError};
 
-/// A device's launch and transfer overhead before anything was measured, in microseconds.
-const DEVICE_OVERHEAD_US: f64 = 100.0;
-/// A device's rate before anything was measured: work per microsecond.
-const DEVICE_WORK_PER_US: f64 = 1e6;
-/// A device's transfer rate before anything was measured: bytes per microsecond.
-const DEVICE_BYTES_PER_US: f64 = 1e4;
+/// What a device is expected to do before anything was measured there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DevicePrior {
+    /// Microseconds that launches and transfers take beside what follows.
+    pub overhead_us: f64,
+    /// Work per microsecond.
+    pub work_per_us: f64,
+    /// Bytes of transfers per microsecond.
+    pub bytes_per_us: f64,
+}
+
+impl Default for DevicePrior {
+    fn default() -> Self {
+        DevicePrior { overhead_us: 100.0, work_per_us: 1e6, bytes_per_us: 1e4 }
+    }
+}
+
+impl DevicePrior {
+    /// Expected microseconds of a job, with so many bytes of its inputs there.
+    fn job_us(&self, plan: &Plan, there_bytes: u64) -> f64 {
+        let moved_bytes = plan.bytes_in.saturating_sub(there_bytes) + plan.bytes_out;
+        self.overhead_us + plan.work / self.work_per_us + moved_bytes as f64 / self.bytes_per_us
+    }
+}
 
 impl Pipeline {
     /// The demand; and why no device takes the job, where the caller names none and one of them would be faster than the CPU.
@@ -39,7 +57,7 @@ impl Pipeline {
                         None => willing.push(slot.id()),
                     }
                     let there = identified.bytes_on(slot, tenant);
-                    device_us.push((slot.id(), device_prior_us(plan, there)));
+                    device_us.push((slot.id(), self.config.device_prior.job_us(plan, there)));
                     least_there = least_there.min(there);
                     if identified.is_mostly(there) {
                         resident_on.push(slot.id());
@@ -68,12 +86,6 @@ impl Pipeline {
         };
         (demand, declined)
     }
-}
-
-/// Expected microseconds on a device before anything was measured there, with so many bytes of the inputs there.
-fn device_prior_us(plan: &Plan, there_bytes: u64) -> f64 {
-    let moved_bytes = plan.bytes_in.saturating_sub(there_bytes) + plan.bytes_out;
-    DEVICE_OVERHEAD_US + plan.work / DEVICE_WORK_PER_US + moved_bytes as f64 / DEVICE_BYTES_PER_US
 }
 
 /// The inputs that a device may keep between jobs, the largest first.
@@ -145,8 +157,9 @@ mod tests {
             device: DeviceNeed::Bytes(1),
             outputs: Vec::new(),
         };
-        assert_eq!(device_prior_us(&plan, 0), 100.0 + 101.0);
-        assert_eq!(device_prior_us(&plan, 1_000_000), 100.0 + 1.0);
-        assert_eq!(device_prior_us(&plan, 5_000_000), 100.0 + 1.0, "more than all is all");
+        let prior = DevicePrior::default();
+        assert_eq!(prior.job_us(&plan, 0), 100.0 + 101.0);
+        assert_eq!(prior.job_us(&plan, 1_000_000), 100.0 + 1.0);
+        assert_eq!(prior.job_us(&plan, 5_000_000), 100.0 + 1.0, "more than all is all");
     }
 }

@@ -21,6 +21,7 @@ use crate::place::{Ledger, Places, Strategy};
 use crate::records::AuditRecord;
 use crate::settle::{Answer, Observer, Outcome, Timings};
 pub use batch::{BatchItem, BatchReply, BatchRequest, BatchTicket};
+pub use demand::DevicePrior;
 use flow::{After, Job, Waiter};
 use lanes::{CpuLanes, DeviceSlot};
 use offload_api::{DeviceChoice, Priority};
@@ -111,6 +112,8 @@ pub struct PipelineConfig {
     pub dispatch: DispatchConfig,
     /// Stage 4: how a lane is chosen. The host budget is stage 1's, which refuses what can never fit.
     pub strategy: Strategy,
+    /// Stage 4: what devices are expected to do.
+    pub device_prior: DevicePrior,
     /// Stage 5.
     pub run: RunConfig,
     /// This node's name in the audit log.

@@ -9,7 +9,7 @@ use offload_core::{
 use offload_pipeline::admit::{AdmitConfig, Caller, Request};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::dispatch::DispatchConfig;
-use offload_pipeline::engine::{PipelineConfig, Reply, RunConfig};
+use offload_pipeline::engine::{DevicePrior, PipelineConfig, Reply, RunConfig};
 use offload_pipeline::place::Strategy;
 use offload_pipeline::records::Quota;
 use offload_pipeline::settle::Outcome;
@@ -238,6 +238,7 @@ pub fn config() -> PipelineConfig {
         },
         dispatch: DispatchConfig::default(),
         strategy: Strategy::CostBased,
+        device_prior: DevicePrior::default(),
         run: RunConfig {
             cpu_lanes: 2,
             threads_per_lane: 1,

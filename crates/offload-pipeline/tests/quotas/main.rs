@@ -11,7 +11,7 @@ use offload_devices::test_device::{Faults, TestDevice};
 use offload_pipeline::admit::{AdmitConfig, Caller, Request};
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::dispatch::DispatchConfig;
-use offload_pipeline::engine::{Pipeline, PipelineConfig, RunConfig};
+use offload_pipeline::engine::{DevicePrior, Pipeline, PipelineConfig, RunConfig};
 use offload_pipeline::place::Strategy;
 use offload_pipeline::records::Quota;
 use offload_pipeline::settle::{Observer, Outcome, Settled};
@@ -73,6 +73,7 @@ fn config() -> PipelineConfig {
         },
         dispatch: DispatchConfig { max_queued: 100_000, ..DispatchConfig::default() },
         strategy: Strategy::CostBased,
+        device_prior: DevicePrior::default(),
         run: RunConfig {
             cpu_lanes: 2,
             threads_per_lane: 1,

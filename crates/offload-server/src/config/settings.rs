@@ -87,6 +87,9 @@ pub struct Dispatch {
 pub struct Place {
     pub strategy: String,
     pub host_budget_bytes: u64,
+    pub device_overhead_us: u64,
+    pub device_work_per_us: u64,
+    pub device_bytes_per_us: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -3,7 +3,7 @@
 mod pack;
 mod slices;
 
-use super::{absent, devices, multiply, statuses, tells, until};
+use super::{WORTH_MORE, absent, devices, multiply, statuses, tells, until};
 use crate::service::{Folder, Service};
 use serde_json::Value as Json;
 use std::path::Path;
@@ -48,7 +48,8 @@ impl Driver {
     fn service(&self, wrong: &str, more: &[(&str, &str)]) -> Service {
         let path = self.path().to_str().expect("a path");
         let environment = [("LD_LIBRARY_PATH", path), ("FAKE_CUDA", wrong)];
-        Service::within(Folder::new(), more, &[], &environment)
+        let settings = [&WORTH_MORE, more].concat();
+        Service::within(Folder::new(), &settings, &[], &environment)
     }
 }
 

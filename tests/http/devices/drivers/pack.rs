@@ -1,7 +1,7 @@
 //! NVIDIA's driver without its compiler: kernels come from a pack, or the CPU answers and it is said why.
 
 use super::Driver;
-use crate::devices::{devices, multiply, statuses, until};
+use crate::devices::{WORTH_MORE, devices, multiply, statuses, until};
 use crate::service::{Folder, Service, command};
 use offload_core::device::{KernelSource, KernelText};
 use offload_devices::kernels::pack::{Compiled, FILE_NAME, write};
@@ -70,7 +70,7 @@ fn software(service: &Service) -> String {
 fn service(driver: &Driver, folder: Folder, settings: &[(&str, &str)]) -> Service {
     let ptx = driver.path().join("ptx");
     let environment = [("LD_LIBRARY_PATH", words(driver.path())), ("FAKE_CUDA_PTX", words(&ptx))];
-    Service::within(folder, settings, &[], &environment)
+    Service::within(folder, &[&WORTH_MORE, settings].concat(), &[], &environment)
 }
 
 /// What the CPU answers where the device has no kernels, and that it says so.

@@ -2,7 +2,7 @@
 
 use super::pack::{pack, transpose_as, words};
 use super::{Driver, reason};
-use crate::devices::{devices, kill, metric, multiply_as, statuses, tells, until, workers};
+use crate::devices::{WORTH_MORE, devices, kill, metric, multiply_as, statuses, tells, until, workers};
 use crate::service::{Folder, Service, command};
 use serde_json::{Value as Json, json};
 use std::io::{BufRead as _, BufReader};
@@ -40,8 +40,8 @@ fn cut(driver: &Driver, slices: &[(&str, u32, u32, u32)]) {
 fn service(driver: &Driver, settings: &[(&str, &str)]) -> Service {
     let (pack, slices) = (driver.path().join("pack"), driver.path().join("slices"));
     // Little memory, which is quickly zeroed.
-    let mut all = vec![("DEVICES__KERNEL_PACK", words(&pack)), ("DEVICES__MEMORY_BYTES", "33554432")];
-    all.extend(settings);
+    let own = [("DEVICES__KERNEL_PACK", words(&pack)), ("DEVICES__MEMORY_BYTES", "33554432")];
+    let all = [&WORTH_MORE, own.as_slice(), settings].concat();
     let environment = [("LD_LIBRARY_PATH", words(driver.path())), ("FAKE_SLICES", words(&slices))];
     let service = Service::within(Folder::new(), &all, &[], &environment);
     until("the device is up", || statuses(&service) == ["up"]);
