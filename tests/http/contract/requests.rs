@@ -173,9 +173,16 @@ fn every_answer_has_its_id_and_failures_have_one_body() {
     for path in ["/nowhere", "/api/v1/nowhere", "/api/v1", "/api/v2/operations", "/api/v1/workloads/matrix"] {
         with(key, path, "GET").fails(404, "not_found");
     }
+    for path in ["", "/", "/matrix", "/matrix/", "//multiply", "/matrix/multiply/", "/matrix/multiply/now"] {
+        with(key, &format!("/api/v1/workloads{path}"), "POST").fails(404, "not_found");
+    }
+    with(key, "/api/v1/workloads/matrix/multiply/async/", "POST").fails(404, "not_found");
+    // A letter may be written as its code (RFC 3986, 2.3).
+    with(("accept", "*/*"), "/api/v1/workloads/matri%78/multiply", "POST").fails(400, "invalid_request");
     for (method, path) in [
         ("GET", MULTIPLY),
         ("PUT", MULTIPLY),
+        ("GET", "/api/v1/workloads/matrix/multiply/async"),
         ("DELETE", "/api/v1/workloads/batch"),
         ("GET", "/api/v1/auth/token"),
         ("POST", "/api/v1/operations"),

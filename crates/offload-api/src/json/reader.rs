@@ -181,5 +181,14 @@ impl<'a> Reader<'a> {
 
 /// `name` as one step of a JSON pointer (RFC 6901).
 pub(crate) fn step(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+    let mut step = String::with_capacity(name.len() + 1);
+    step.push('/');
+    for c in name.chars() {
+        match c {
+            '~' => step.push_str("~0"),
+            '/' => step.push_str("~1"),
+            c => step.push(c),
+        }
+    }
+    step
 }

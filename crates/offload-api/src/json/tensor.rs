@@ -4,6 +4,9 @@ use super::number::{BadNumber, parse_f64, parse_i128};
 use super::reader::Reader;
 use crate::{DType, Invalid, MAX_RANK, Tensor};
 
+/// Elements that a tensor has room for before the first is read.
+const FIRST_ELEMENTS: usize = 256;
+
 /// Numbers as read, before the request's `dtype` is known.
 pub(super) enum Numbers {
     Real(Vec<f64>),
@@ -98,7 +101,8 @@ fn nested<T>(
     words: bool,
     parse: impl Fn(&[u8]) -> Result<(T, usize), BadNumber>,
 ) -> Result<(Vec<usize>, Vec<T>), Invalid> {
-    let mut out: Vec<T> = Vec::new();
+    // A number takes two bytes at least; small tensors find their room made, and a body that holds none cannot ask for much.
+    let mut out: Vec<T> = Vec::with_capacity((r.rest().len() / 2 + 1).min(FIRST_ELEMENTS));
     // extents[d] is set when the first array of depth d closes; counts[d] counts its elements so far.
     let mut extents: Vec<Option<usize>> = Vec::new();
     let mut counts: Vec<usize> = Vec::new();

@@ -1,6 +1,7 @@
 //! Token buckets: how many requests a tenant, and each of its keys, may make in a minute.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -31,18 +32,19 @@ struct Bucket {
 /// The buckets of all tenants and keys of this process.
 pub struct RateLimiter {
     shards: [Mutex<HashMap<Box<str>, Bucket>>; SHARDS],
+    hasher: RandomState,
 }
 
 impl Default for RateLimiter {
     fn default() -> Self {
-        RateLimiter { shards: std::array::from_fn(|_| Mutex::default()) }
+        RateLimiter { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
 }
 
 impl RateLimiter {
     /// Takes a token from the bucket `name`, which holds a minute's worth of `per_minute`.
     pub fn take(&self, name: &str, per_minute: u32, now: Instant) -> RateDecision {
-        let shard = blake3::hash(name.as_bytes()).as_bytes()[0] as usize % SHARDS;
+        let shard = self.hasher.hash_one(name) as usize % SHARDS;
         let mut buckets = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
         let capacity = f64::from(per_minute);
         let per_second = capacity / 60.0;

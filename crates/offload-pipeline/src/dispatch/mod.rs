@@ -38,18 +38,18 @@ pub use message::{Command, End, Event, NoExecutor, Refusal, Resource, Settlement
 pub use placer::{JobView, LaneView, Placement, Placer, Reserved, Wait};
 pub use vocabulary::{Demand, Executor, FlightKey, JobId, Lane, LaneId, Limits, Submission, Time, WaiterId};
 
+use foldhash::fast::FixedState;
 use job::{Job, State, Waiter};
 use lanes::Lanes;
 use offload_core::TenantId;
 use queue::Queues;
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use timers::Timers;
 
-/// A map whose order is the same in every run; nothing iterates it to decide.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+/// A map whose order is the same in every run; nothing iterates it to decide. Its hash is quick and no defence: keys are ids
+/// that are given here, and tenants, whose names administrators choose.
+pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// A tenant that was seen. It stays, so that what it was served is remembered; tenants are as many as tokens.
 #[derive(Debug)]

@@ -15,7 +15,8 @@ use crate::admit::{AdmitConfig, Gate, Prices, Request};
 use crate::cache::{CacheConfig, Lookup, Missed, Results};
 use crate::data::Catalog;
 use crate::dispatch::{
-    Command, DispatchConfig, Dispatcher, Event, Executor, JobId, LaneId, Snapshot, Submission, Time, WaiterId,
+    Command, DispatchConfig, Dispatcher, Event, Executor, JobId, LaneId, Map, Snapshot, Submission, Time,
+    WaiterId,
 };
 use crate::place::{Ledger, Places, Strategy};
 use crate::records::AuditRecord;
@@ -28,7 +29,6 @@ use offload_api::{DeviceChoice, Priority};
 use offload_core::device::DeviceHost;
 use offload_core::{Derived, Registry};
 pub use standing::{Quote, Standing};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -141,8 +141,8 @@ pub struct Pipeline {
 
 struct State {
     dispatcher: Dispatcher<Places>,
-    jobs: HashMap<JobId, Job>,
-    waiters: HashMap<WaiterId, Waiter>,
+    jobs: Map<JobId, Job>,
+    waiters: Map<WaiterId, Waiter>,
     /// The submission being stepped: its payload becomes a job's when the dispatcher makes one.
     arriving: Option<Job>,
     next_waiter: u64,
@@ -204,8 +204,8 @@ impl Pipeline {
             devices: RwLock::new(slots),
             state: Mutex::new(State {
                 dispatcher: Dispatcher::new(config.dispatch.clone(), place),
-                jobs: HashMap::new(),
-                waiters: HashMap::new(),
+                jobs: Map::default(),
+                waiters: Map::default(),
                 arriving: None,
                 next_waiter: 0,
                 next_lane: 0,

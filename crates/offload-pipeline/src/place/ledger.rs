@@ -1,6 +1,6 @@
 //! What is reserved: host and device bytes of the process, and each tenant's share and task slots.
 
-use crate::dispatch::{JobId, Limits, Reserved, Resource};
+use crate::dispatch::{JobId, Limits, Map, Reserved, Resource};
 use offload_core::TenantId;
 use std::collections::{BTreeMap, HashMap};
 
@@ -52,7 +52,7 @@ pub struct Ledger {
     host: Account,
     devices: BTreeMap<u32, Account>,
     tenants: HashMap<TenantId, Reserved>,
-    jobs: HashMap<JobId, Reservation>,
+    jobs: Map<JobId, Reservation>,
 }
 
 impl Ledger {

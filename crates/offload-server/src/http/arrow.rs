@@ -4,6 +4,7 @@ use super::body::Media;
 use super::chunks::Chunks;
 use super::render;
 use actix_web::HttpRequest;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{Bytes, Query};
 use offload_api::arrow::{MEDIA_TYPE, encode};
 use offload_api::{ApiError, ErrorCode, Invalid};
@@ -30,13 +31,12 @@ pub fn parameters(request: &HttpRequest) -> Result<Vec<(String, String)>, ApiErr
 
 /// Whether the answer is to be a stream: one gets back what one sent unless one asks for something else.
 pub fn wanted(request: &HttpRequest) -> bool {
-    let accept = request.headers().get("accept").and_then(|v| v.to_str().ok()).unwrap_or("*/*");
-    let media: Vec<&str> =
-        accept.split(',').map(|m| m.split(';').next().unwrap_or_default().trim()).collect();
-    if media.iter().any(|m| m.eq_ignore_ascii_case(MEDIA_TYPE)) {
+    let accept = request.headers().get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+    let mut media = accept.split(',').map(|m| m.split(';').next().unwrap_or_default().trim());
+    if media.clone().any(|m| m.eq_ignore_ascii_case(MEDIA_TYPE)) {
         return true;
     }
-    Media::is_arrow(request) && media.iter().any(|m| matches!(*m, "*/*" | "application/*" | ""))
+    Media::is_arrow(request) && media.any(|m| matches!(m, "*/*" | "application/*" | ""))
 }
 
 /// The streams of an answer; what it says beside its outputs is metadata of the first schema.

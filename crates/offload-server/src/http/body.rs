@@ -3,6 +3,7 @@
 use super::AppState;
 use super::aligned::Aligned;
 use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use offload_api::{ApiError, ErrorCode, Memory};
@@ -58,18 +59,20 @@ pub enum Media {
 impl Media {
     /// Whether the request says that its body is an Arrow stream.
     pub fn is_arrow(request: &HttpRequest) -> bool {
-        media_type(request).is_some_and(|m| m == offload_api::arrow::MEDIA_TYPE)
+        media_type(request).is_some_and(|m| m.eq_ignore_ascii_case(offload_api::arrow::MEDIA_TYPE))
     }
 
     fn check(self, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(media) = media_type(request) else { return Ok(()) };
-        let json = media == "application/json" || media.ends_with("+json");
+        let is = |wanted: &str| media.eq_ignore_ascii_case(wanted);
+        let suffix = media.len().checked_sub("+json".len()).and_then(|at| media.get(at..));
+        let json = is("application/json") || suffix.is_some_and(|s| s.eq_ignore_ascii_case("+json"));
         let (fits, wanted) = match self {
             Media::Json => (json, "application/json"),
             Media::Tensors => {
-                (json || media == "application/octet-stream", "application/json or application/octet-stream")
+                (json || is("application/octet-stream"), "application/json or application/octet-stream")
             }
-            Media::Arrow => (media == offload_api::arrow::MEDIA_TYPE, offload_api::arrow::MEDIA_TYPE),
+            Media::Arrow => (is(offload_api::arrow::MEDIA_TYPE), offload_api::arrow::MEDIA_TYPE),
         };
         if fits {
             return Ok(());
@@ -81,9 +84,10 @@ impl Media {
     }
 }
 
-fn media_type(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get("content-type")?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+/// What the request says its body is, in the letters that it chose.
+fn media_type(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
 }
 
 /// Where the bytes of a body go.
@@ -163,7 +167,7 @@ async fn unpack_where<T: Send + 'static>(
 }
 
 fn encoding(request: &HttpRequest) -> Result<Option<Encoding>, ApiError> {
-    let value = request.headers().get("content-encoding").and_then(|v| v.to_str().ok());
+    let value = request.headers().get(CONTENT_ENCODING).and_then(|v| v.to_str().ok());
     match value.map(str::to_ascii_lowercase).as_deref() {
         None | Some("identity" | "") => Ok(None),
         Some("gzip" | "x-gzip") => Ok(Some(Encoding::Gzip)),
@@ -178,7 +182,7 @@ fn encoding(request: &HttpRequest) -> Result<Option<Encoding>, ApiError> {
 
 /// The length that the request declares, or 0.
 fn declared(state: &AppState, request: &HttpRequest) -> Result<u64, ApiError> {
-    let value = request.headers().get("content-length").and_then(|v| v.to_str().ok());
+    let value = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     let declared = value.and_then(|l| l.parse::<u64>().ok()).unwrap_or(0);
     let limit = state.config.server.max_body_bytes;
     if declared > limit { Err(too_large(declared, limit, "server.max_body_bytes")) } else { Ok(declared) }

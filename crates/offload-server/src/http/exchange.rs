@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use super::random_id;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use offload_api::{ApiError, ErrorCode};
 use offload_pipeline::admit::RateDecision;
@@ -19,32 +19,23 @@ pub struct Exchange {
     pub id: String,
     /// When its head was there.
     pub started: Instant,
-    problem_json: bool,
+    request: HttpRequest,
     rate: Option<RateDecision>,
-    what: String,
-    trace: Option<String>,
 }
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Exchange {
     /// The exchange of this request.
     pub fn begin(request: &HttpRequest) -> Exchange {
-        let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
-        let id = header("x-request-id")
-            .filter(|id| {
-                !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|b| b.is_ascii_graphic())
-            })
-            .map_or_else(random_id, str::to_string);
+        let id = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|id| {
+            !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|b| b.is_ascii_graphic())
+        });
         Exchange {
-            id,
+            id: id.map_or_else(random_id, str::to_string),
             started: Instant::now(),
-            problem_json: header("accept").is_some_and(|a| a.contains("application/problem+json")),
+            request: request.clone(),
             rate: None,
-            what: format!("{:.16} {:.256}", request.method().as_str(), request.path()),
-            // W3C trace context: version-trace-parent-flags.
-            trace: header("traceparent")
-                .and_then(|t| t.split('-').nth(1))
-                .filter(|t| t.len() == 32)
-                .map(str::to_string),
         }
     }
 
@@ -57,7 +48,7 @@ impl Exchange {
         let mut builder =
             HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
         if let Ok(id) = HeaderValue::from_str(&self.id) {
-            builder.insert_header((HeaderName::from_static("x-request-id"), id));
+            builder.insert_header((REQUEST_ID.clone(), id));
         }
         if let Some(rate) = &self.rate {
             builder.insert_header(("RateLimit-Policy", format!("\"default\";q={};w=60", rate.limit)));
@@ -69,14 +60,29 @@ impl Exchange {
 
     fn log(&self, status: u16, error: Option<&ApiError>) {
         let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let (id, what, trace) = (&self.id, &self.what, self.trace.as_deref());
+        let (id, method, path) = (&self.id, self.request.method().as_str(), self.request.path());
         match error {
             None => {
-                tracing::debug!(target: "access", request_id = %id, trace_id = trace, status, us, "{what}")
+                tracing::debug!(target: "access", request_id = %id, trace_id = self.trace(), status, us,
+                                "{method:.16} {path:.256}")
             }
-            Some(e) => tracing::info!(target: "access", request_id = %id, trace_id = trace, status, us,
-                                      error = e.error.name(), message = %e.message, "{what}"),
+            Some(e) => {
+                tracing::info!(target: "access", request_id = %id, trace_id = self.trace(), status, us,
+                                      error = e.error.name(), message = %e.message, "{method:.16} {path:.256}")
+            }
         }
+    }
+
+    /// The trace's id in W3C's trace context: version-trace-parent-flags.
+    fn trace(&self) -> Option<&str> {
+        let context = self.request.headers().get("traceparent")?.to_str().ok()?;
+        context.split('-').nth(1).filter(|t| t.len() == 32)
+    }
+
+    /// Whether failures are wanted as RFC 9457 has them.
+    fn problem_json(&self) -> bool {
+        let accept = self.request.headers().get(ACCEPT).and_then(|v| v.to_str().ok());
+        accept.is_some_and(|a| a.contains("application/problem+json"))
     }
 
     /// An answer with this body.
@@ -147,7 +153,7 @@ impl Exchange {
         if status == 413 || status == 408 {
             builder.force_close();
         }
-        if self.problem_json {
+        if self.problem_json() {
             // RFC 9457; the page of the code is its type.
             let mut body = json!({
                 "type": format!("/docs#error-{}", error.error.name()),

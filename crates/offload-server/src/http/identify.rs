@@ -4,6 +4,7 @@ use super::AppState;
 use super::exchange::Exchange;
 use crate::auth::TokenError;
 use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use offload_api::{ApiError, ErrorCode};
 use offload_pipeline::admit::Caller;
 use offload_pipeline::records::StoreError;
@@ -11,6 +12,8 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The caller, within its rate.
 ///
@@ -64,7 +67,7 @@ pub fn caller_with(
 
 fn authenticate(state: &AppState, request: &HttpRequest) -> Result<Arc<Caller>, ApiError> {
     let refused = |message: &str| ApiError::new(ErrorCode::Unauthenticated, message);
-    let text = |name: &str| {
+    let text = |name: &HeaderName| {
         let mut values = request.headers().get_all(name);
         let value = values.next();
         // A proxy may have looked at the other one.
@@ -73,7 +76,7 @@ fn authenticate(state: &AppState, request: &HttpRequest) -> Result<Arc<Caller>, 
         }
         value.map(|v| v.to_str().map_err(|_| refused("the credentials are not printable ascii"))).transpose()
     };
-    match (text("authorization")?, text("x-api-key")?) {
+    match (text(&AUTHORIZATION)?, text(&API_KEY)?) {
         (Some(_), Some(_)) => Err(refused("send authorization or x-api-key, not both")),
         (Some(value), None) => {
             let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));

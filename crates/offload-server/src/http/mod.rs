@@ -29,20 +29,35 @@ pub use pages::Pages;
 pub use state::AppState;
 pub use submit::operation;
 
-use actix_web::web;
-use std::fmt::Write;
+use actix_web::http::Method;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use std::cell::RefCell;
 
 /// The base path of the contract.
 pub const BASE: &str = "/api/v1";
 
+/// Random bytes that are drawn at once: drawing costs far more than using them.
+const DRAWN_BYTES: usize = 1024;
+
+/// Drawn and not yet used, and how many of them are used.
+struct Drawn([u8; DRAWN_BYTES], usize);
+
 /// A fresh id of 128 random bits, in hexadecimal.
 pub fn random_id() -> String {
-    let mut bytes = [0u8; 16];
-    // Without randomness ids repeat, which is bad for reading logs and for nothing else.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    bytes.iter().fold(String::with_capacity(32), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
+    thread_local! {
+        static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn([0; DRAWN_BYTES], DRAWN_BYTES)) };
+    }
+    DRAWN.with_borrow_mut(|Drawn(bytes, used)| {
+        if *used + 16 > DRAWN_BYTES {
+            // Without randomness ids repeat, which is bad for reading logs and for nothing else.
+            let _ = aws_lc_rs::rand::fill(bytes);
+            *used = 0;
+        }
+        let id = &bytes[*used..*used + 16];
+        *used += 16;
+        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+        id.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
     })
 }
 
@@ -65,15 +80,35 @@ macro_rules! resource {
 }
 use resource;
 
+/// `/{family}/{operation}`, and the same with `/async`, within the scope of work. Actix would match a pattern for these by a
+/// regular expression, which takes longer than a small operation.
+async fn workload(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+    let mut parts = request.match_info().unprocessed().split('/').skip(1);
+    let (family, name, end, more) = (parts.next(), parts.next(), parts.next(), parts.next());
+    let operation = match (family, name, end, more) {
+        (Some(family), Some(name), None | Some("async"), None) if !family.is_empty() && !name.is_empty() => {
+            (family.to_owned(), name.to_owned())
+        }
+        _ => return exchange::not_found(request).await,
+    };
+    let waits = end.is_none();
+    if request.method() != Method::POST {
+        return exchange::method_not_allowed(request, "POST".into()).await;
+    }
+    if waits {
+        submit::submit(request, operation, payload, state).await
+    } else {
+        tasks::submit(request, operation, payload, state).await
+    }
+}
+
 /// Every route. What the contract has at the root stands below the base path as well.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.service(
         web::scope(&format!("{BASE}/workloads"))
             .service(resource!("/batch", post => batch::submit))
             .service(resource!("/batch/async", post => tasks::submit_batch))
-            .service(resource!("/{family}/{operation}", post => submit::submit))
-            .service(resource!("/{family}/{operation}/async", post => tasks::submit))
-            .default_service(web::to(exchange::not_found)),
+            .default_service(web::to(workload)),
     );
     for base in ["", BASE] {
         let at = |path: &str| format!("{base}{path}");

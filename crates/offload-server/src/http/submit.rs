@@ -5,7 +5,7 @@ use super::chunks::Chunks;
 use super::codec::LARGE_BYTES;
 use super::exchange::Exchange;
 use super::{AppState, arrow, identify, render};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use offload_api::json::{Decoded, decode_request};
 use offload_api::{ApiError, ErrorCode, Invalid};
@@ -50,7 +50,7 @@ pub fn permitted(
 /// Handles a submission.
 pub async fn submit(
     request: HttpRequest,
-    path: Path<(String, String)>,
+    path: (String, String),
     payload: Payload,
     state: Data<AppState>,
 ) -> HttpResponse {

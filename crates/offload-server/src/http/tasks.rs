@@ -33,12 +33,11 @@ const TICKET: &str = "ticket";
 /// `POST /workloads/{family}/{operation}/async`.
 pub async fn submit(
     request: HttpRequest,
-    path: Path<(String, String)>,
+    (family, name): (String, String),
     payload: Payload,
     state: Data<AppState>,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&request);
-    let (family, name) = path.into_inner();
     let outcome = async {
         let caller = caller(&state, &request, &mut exchange)?;
         let operation = permitted(&state, &caller, &family, &name)?;
