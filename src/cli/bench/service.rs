@@ -65,9 +65,19 @@ impl Drop for Server {
     }
 }
 
+/// Microseconds of the processors that a process has had, by Linux's count of each of its threads; 0 where there is none.
+fn processor_us(process: u32) -> f64 {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return 0.0 };
+    let of = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    threads.flatten().filter_map(of).sum::<f64>() / 1e3
+}
+
 /// Microseconds of single requests, one after the other.
 fn latency(address: &str, bytes: &[u8]) -> std::io::Result<Vec<f64>> {
-    let mut connection = Connection::open(address)?;
+    let mut connection = Connection::awake(address)?;
     let mut all = Vec::with_capacity(LATENCY_REQUESTS);
     for i in 0..LATENCY_REQUESTS + 200 {
         let start = Instant::now();
@@ -77,6 +87,15 @@ fn latency(address: &str, bytes: &[u8]) -> std::io::Result<Vec<f64>> {
         }
     }
     Ok(all)
+}
+
+/// Requests per second over several connections at once, and microseconds of the processors that each took of the server.
+fn burst(server: &Server, bytes: &[u8]) -> std::io::Result<[f64; 2]> {
+    let before = processor_us(server.child.id());
+    let start = Instant::now();
+    let rate = throughput(&server.address, bytes)?;
+    let requests = rate * start.elapsed().as_secs_f64();
+    Ok([rate, (processor_us(server.child.id()) - before) / requests.max(1.0)])
 }
 
 /// Requests per second over several connections at once.
@@ -168,12 +187,15 @@ pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
         "cache hit of dot 128, p50 over TCP",
         "added to the echo over TCP, p50",
         "added to the echo over a Unix socket, p50",
+        "dot 128, processor time of the server for each",
+        "echo, processor time of the server for each",
     ];
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for _ in 0..ROUNDS {
+        let ([rate, busy], [echo_rate, echo_busy]) = (burst(&service, &work)?, burst(&echo, &same)?);
         let round = [
-            throughput(&service.address, &work)?,
-            throughput(&echo.address, &same)?,
+            rate,
+            echo_rate,
             median(latency(&service.address, &work)?),
             median(latency(&echo.address, &same)?),
             median(latency(&service.socket(), &work)?),
@@ -185,6 +207,8 @@ pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
         }
         samples[7].push(round[2] - round[3]);
         samples[8].push(round[4] - round[5]);
+        samples[9].push(busy);
+        samples[10].push(echo_busy);
         bar.inc(1);
     }
     bar.finish_and_clear();

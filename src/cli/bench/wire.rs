@@ -12,6 +12,22 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Reads what is there; where the stream does not wait, asks until something is.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            let read = match self {
+                Stream::Tcp(s) => s.read(buffer),
+                Stream::Unix(s) => s.read(buffer),
+            };
+            match read {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+                read => return read,
+            }
+        }
+    }
+}
+
 /// A connection that sends one prepared request again and again.
 pub struct Connection {
     stream: Stream,
@@ -32,6 +48,17 @@ impl Connection {
         Ok(Connection { stream, buffer: vec![0; 64 * 1024], start: 0..0 })
     }
 
+    /// The same, awake while it waits for an answer: how long it takes to wake a client on this machine is no matter of the
+    /// service. Its requests must fit the socket's buffer.
+    pub fn awake(address: &str) -> Result<Connection> {
+        let connection = Connection::open(address)?;
+        match &connection.stream {
+            Stream::Tcp(s) => s.set_nonblocking(true)?,
+            Stream::Unix(s) => s.set_nonblocking(true)?,
+        }
+        Ok(connection)
+    }
+
     /// The first bytes of the last answer's body.
     pub fn body_start(&self) -> &[u8] {
         &self.buffer[self.start.clone()]
@@ -46,10 +73,7 @@ impl Connection {
         }
         let mut have = 0;
         loop {
-            let n = match &mut self.stream {
-                Stream::Tcp(s) => s.read(&mut self.buffer[have..])?,
-                Stream::Unix(s) => s.read(&mut self.buffer[have..])?,
-            };
+            let n = self.stream.read(&mut self.buffer[have..])?;
             if n == 0 {
                 return Err(broken("the connection was closed, or the answer is too long".into()));
             }
@@ -76,10 +100,7 @@ impl Connection {
             let mut rest = vec![0; (end - have).min(1 << 20)];
             while have < end {
                 let part = rest.len().min(end - have);
-                let n = match &mut self.stream {
-                    Stream::Tcp(s) => s.read(&mut rest[..part])?,
-                    Stream::Unix(s) => s.read(&mut rest[..part])?,
-                };
+                let n = self.stream.read(&mut rest[..part])?;
                 if n == 0 {
                     return Err(broken("the connection was closed within an answer".into()));
                 }
