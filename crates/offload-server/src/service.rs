@@ -3,12 +3,12 @@
 use crate::auth::{Directory, KeyRequest, Tokens, Vault, known_scopes, new_key, unix_now};
 use crate::config::{Config, Place};
 use crate::devices::DeviceSearch;
-use crate::http::{AppState, Codec, Pages};
+use crate::http::{AppState, Codec, Pages, Rates};
 use crate::metrics::Metrics;
 use crate::tasks::TaskDesk;
 use offload_core::Registry;
 use offload_devices::worker::Launch;
-use offload_pipeline::admit::{AdmitConfig, RateLimiter};
+use offload_pipeline::admit::AdmitConfig;
 use offload_pipeline::cache::CacheConfig;
 use offload_pipeline::data::{Catalog, CatalogConfig};
 use offload_pipeline::dispatch::DispatchConfig;
@@ -229,7 +229,7 @@ pub fn start(
         catalog,
         directory,
         tokens,
-        limiter: RateLimiter::default(),
+        rates: Rates::default(),
         metrics,
         audit,
         codec,

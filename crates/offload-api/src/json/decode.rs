@@ -106,7 +106,7 @@ pub fn decode_inputs(text: &[u8], schema: &Schema, pointer: &str) -> Result<Reco
 fn inputs_object(r: &mut Reader<'_>, schema: &Schema, pointer: &str) -> Result<Record<Source>, Invalid> {
     let mut fields = Fields::new(schema);
     object(r, pointer, |r, key| {
-        let at = format!("{pointer}{}", step(&key));
+        let at = [pointer, &step(&key)].concat();
         if fields.field(r, &key, &at)? { Ok(()) } else { Err(unknown(&key, &at, fields.names())) }
     })?;
     fields.finish(pointer)

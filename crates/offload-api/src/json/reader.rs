@@ -143,8 +143,10 @@ impl<'a> Reader<'a> {
                 Some(b'"') => {
                     self.string(pointer)?;
                 }
-                Some(b',' | b':') if depth > 0 => {
-                    self.pos += 1;
+                // Within brackets, what stands between them and strings is stepped over at once.
+                Some(_) if depth > 0 => {
+                    let n = self.rest().iter().position(|b| matches!(b, b']' | b'}' | b'[' | b'{' | b'"'));
+                    self.pos += n.unwrap_or(self.rest().len());
                     continue;
                 }
                 Some(_) => {

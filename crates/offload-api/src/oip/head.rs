@@ -92,7 +92,7 @@ fn output<'b>(r: &mut Reader<'b>, at: &str) -> Result<Output<'b>, Invalid> {
 fn parameters<'b>(r: &mut Reader<'b>, at: &str) -> Result<Vec<Parameter<'b>>, Invalid> {
     let mut all: Vec<Parameter<'b>> = Vec::new();
     object(r, at, |r, name| {
-        let pointer = format!("{at}{}", step(&name));
+        let pointer = [at, &step(&name)].concat();
         if all.iter().any(|p| p.name == name) {
             return Err(Invalid::new(pointer, "the parameter is there twice"));
         }
@@ -118,7 +118,7 @@ fn members<'b>(
 ) -> Result<(), Invalid> {
     let mut seen: Vec<String> = Vec::new();
     object(r, at, |r, key| {
-        let pointer = format!("{at}{}", step(&key));
+        let pointer = [at, &step(&key)].concat();
         if !known.contains(&key.as_str()) {
             return Err(unknown(&key, &pointer, known.iter().copied()));
         }

@@ -24,6 +24,8 @@ pub struct Exchange {
 }
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static RATE_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static RATE: HeaderName = HeaderName::from_static("ratelimit");
 
 impl Exchange {
     /// The exchange of this request.
@@ -51,9 +53,9 @@ impl Exchange {
             builder.insert_header((REQUEST_ID.clone(), id));
         }
         if let Some(rate) = &self.rate {
-            builder.insert_header(("RateLimit-Policy", format!("\"default\";q={};w=60", rate.limit)));
-            builder
-                .insert_header(("RateLimit", format!("\"default\";r={};t={}", rate.remaining, rate.reset_s)));
+            let policy = format!("\"default\";q={};w=60", rate.limit);
+            let left = format!("\"default\";r={};t={}", rate.remaining, rate.reset_s);
+            builder.insert_header((RATE_POLICY.clone(), policy)).insert_header((RATE.clone(), left));
         }
         builder
     }

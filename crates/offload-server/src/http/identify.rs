@@ -11,7 +11,6 @@ use offload_pipeline::records::StoreError;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -28,12 +27,12 @@ pub fn caller(
     if state.draining.load(Ordering::Relaxed) {
         return Err(ApiError::new(ErrorCode::Overloaded, "the service is shutting down").retry_after_ms(1000));
     }
-    let now = Instant::now();
+    let now = exchange.started;
     let per_minute = caller.quota.max_requests_per_minute;
     // The key's bucket has the tenant's size: it shares the tenant's minute, and one key alone cannot exceed it.
-    let tenant = state.limiter.take(&format!("tenant:{}", caller.tenant), per_minute, now);
+    let tenant = state.rates.tenants.take(caller.tenant.as_str(), per_minute, now);
     let decision = if tenant.allowed {
-        let key = state.limiter.take(&format!("key:{}", caller.key), per_minute, now);
+        let key = state.rates.keys.take(&caller.key, per_minute, now);
         if key.allowed { tenant } else { key }
     } else {
         tenant

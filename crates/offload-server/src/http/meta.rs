@@ -33,7 +33,7 @@ pub async fn token(request: HttpRequest, payload: Payload, state: Data<AppState>
 
 async fn issue(state: &AppState, request: &HttpRequest, payload: Payload) -> Result<Json, ApiError> {
     let peer = request.peer_addr().map_or_else(|| "unix".into(), |a| a.ip().to_string());
-    let rate = state.limiter.take(&format!("token:{peer}"), TOKEN_ATTEMPTS_PER_MINUTE, Instant::now());
+    let rate = state.rates.tokens.take(&peer, TOKEN_ATTEMPTS_PER_MINUTE, Instant::now());
     if !rate.allowed {
         return Err(ApiError::new(
             ErrorCode::RateLimited,

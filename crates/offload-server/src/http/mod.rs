@@ -26,7 +26,7 @@ pub use codec::Codec;
 pub use identify::store_error;
 pub(crate) use oip::located;
 pub use pages::Pages;
-pub use state::AppState;
+pub use state::{AppState, Rates};
 pub use submit::operation;
 
 use actix_web::http::Method;

@@ -13,6 +13,17 @@ use offload_pipeline::records::AuditWriter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+/// Requests per minute of each tenant and key, and attempts of each address to get a token.
+#[derive(Default)]
+pub struct Rates {
+    /// By tenant.
+    pub tenants: RateLimiter,
+    /// By key.
+    pub keys: RateLimiter,
+    /// By address.
+    pub tokens: RateLimiter,
+}
+
 /// The parts of a running service.
 pub struct AppState {
     /// The settings.
@@ -30,7 +41,7 @@ pub struct AppState {
     /// Tokens.
     pub tokens: Arc<Tokens>,
     /// Requests per minute.
-    pub limiter: RateLimiter,
+    pub rates: Rates,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// The audit log.

@@ -1,5 +1,6 @@
 //! What the service and its models are.
 
+use super::Model;
 use crate::http::exchange::Exchange;
 use crate::http::{AppState, identify, submit};
 use actix_web::web::Data;
@@ -24,12 +25,11 @@ pub async fn server(request: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// `unknown_operation`, or `not_found` for a version that is not the operation's.
-pub fn model(registry: &Registry, request: &HttpRequest) -> Result<&'static Registered, ApiError> {
-    let path = request.match_info();
-    let (family, name) = path.query("model").split_once('.').unwrap_or((path.query("model"), ""));
+pub(super) fn operation(registry: &Registry, model: &Model) -> Result<&'static Registered, ApiError> {
+    let (family, name) = model.name.split_once('.').unwrap_or((&model.name, ""));
     let operation = submit::operation(registry, family, name)?;
-    match path.get("version") {
-        Some(version) if version != operation.about.version.to_string() => Err(ApiError::new(
+    match &model.version {
+        Some(version) if *version != operation.about.version.to_string() => Err(ApiError::new(
             ErrorCode::NotFound,
             format!("{} has the version {} alone", operation.full_name, operation.about.version),
         )),
@@ -38,9 +38,15 @@ pub fn model(registry: &Registry, request: &HttpRequest) -> Result<&'static Regi
 }
 
 /// An answer about a model.
-fn about(request: &HttpRequest, state: &AppState, say: impl FnOnce(&Registered) -> Json) -> HttpResponse {
+fn about(
+    request: &HttpRequest,
+    model: &Model,
+    state: &AppState,
+    say: impl FnOnce(&Registered) -> Json,
+) -> HttpResponse {
     let mut exchange = Exchange::begin(request);
-    let found = identify::caller(state, request, &mut exchange).and_then(|_| model(&state.registry, request));
+    let found =
+        identify::caller(state, request, &mut exchange).and_then(|_| operation(&state.registry, model));
     match found {
         Ok(operation) => exchange.json(200, &say(operation)),
         Err(e) => exchange.error(e),
@@ -48,22 +54,22 @@ fn about(request: &HttpRequest, state: &AppState, say: impl FnOnce(&Registered) 
 }
 
 /// `GET /v2/models/{model}`.
-pub async fn metadata(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
-    about(&request, &state, |r| {
+pub(super) fn metadata(request: &HttpRequest, model: &Model, state: &AppState) -> HttpResponse {
+    about(request, model, state, |r| {
         oip::metadata(&r.full_name, r.about.version, PLATFORM, &r.schema, &r.about.outputs)
     })
 }
 
 /// `GET /v2/models/{model}/config`.
-pub async fn config(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
-    about(&request, &state, |r| {
+pub(super) fn config(request: &HttpRequest, model: &Model, state: &AppState) -> HttpResponse {
+    about(request, model, state, |r| {
         oip::config(&r.full_name, r.about.version, PLATFORM, &r.schema, &r.about.outputs)
     })
 }
 
 /// `GET /v2/models/{model}/ready`: an operation that is there takes work.
-pub async fn ready(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
-    about(&request, &state, |r| json!({"name": r.full_name, "ready": true}))
+pub(super) fn ready(request: &HttpRequest, model: &Model, state: &AppState) -> HttpResponse {
+    about(request, model, state, |r| json!({"name": r.full_name, "ready": true}))
 }
 
 /// `POST /v2/repository/index`: every model. What the body asks for makes no difference, all of them are ready.

@@ -1,6 +1,7 @@
 //! `POST /v2/models/{model}/infer`.
 
-use super::about::model;
+use super::Model;
+use super::about;
 use crate::http::body::{self, Media};
 use crate::http::chunks::{Chunks, Coding};
 use crate::http::codec::LARGE_BYTES;
@@ -21,9 +22,14 @@ use std::time::Instant;
 const HEAD_LENGTH: &str = "inference-header-content-length";
 
 /// Handles an inference request.
-pub async fn infer(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
+pub(super) async fn infer(
+    request: HttpRequest,
+    model: Model,
+    payload: Payload,
+    state: Data<AppState>,
+) -> HttpResponse {
     let mut exchange = Exchange::begin(&request);
-    match run(&state, &request, payload, &mut exchange).await {
+    match run(&state, &request, &model, payload, &mut exchange).await {
         Ok(sent) => {
             let mut headers = Vec::new();
             if let Some(length) = sent.head_bytes {
@@ -50,11 +56,12 @@ struct Sent {
 async fn run(
     state: &Data<AppState>,
     request: &HttpRequest,
+    model: &Model,
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Sent, ApiError> {
     let caller = identify::caller(state, request, exchange)?;
-    let operation = model(&state.registry, request)?;
+    let operation = about::operation(&state.registry, model)?;
     state.pipeline.gate().authorize(&caller, operation)?;
     let head = head_bytes(request)?;
     let body = body::read_aligned(state, request, payload, Media::Tensors, head.unwrap_or(0)).await?;
