@@ -147,18 +147,8 @@ impl<T> Record<T> {
 impl Record<Tensor> {
     /// The record a plan may see: every tensor replaced by its type and shape.
     pub fn specs(&self) -> Record<TensorSpec> {
-        let spec = |value: &Value| match value {
-            Value::Tensor(t) => Value::Tensor(t.spec()),
-            Value::Gapped(t) => Value::Gapped(t.spec()),
-            Value::Int(v) => Value::Int(*v),
-            Value::Float(v) => Value::Float(*v),
-            Value::Bool(v) => Value::Bool(*v),
-            Value::Text(v) => Value::Text(v.clone()),
-            Value::Json(v) => Value::Json(Arc::clone(v)),
-            Value::Matches(m) => Value::Matches(m.clone()),
-            Value::Bytes(b) => Value::Bytes(b.clone()),
-        };
-        Record { entries: self.entries.iter().map(|(name, value)| (*name, spec(value))).collect() }
+        let Ok(specs) = self.clone().try_map(|_, t| Ok::<_, std::convert::Infallible>(t.spec()));
+        specs
     }
 
     /// Bytes of all tensors, texts, ranked answers and runs of bytes.

@@ -65,14 +65,14 @@ impl Drop for Server {
     }
 }
 
-/// Microseconds of the processors that a process has had, by Linux's count of each of its threads; 0 where there is none.
-fn processor_us(process: u32) -> f64 {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return 0.0 };
+/// Microseconds of the processors that a process has had, by Linux's count of each of its threads; nothing elsewhere.
+fn processor_us(process: u32) -> Option<f64> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let of = |thread: std::fs::DirEntry| {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<f64>().ok()
     };
-    threads.flatten().filter_map(of).sum::<f64>() / 1e3
+    Some(threads.flatten().map(of).sum::<Option<f64>>()? / 1e3)
 }
 
 /// Microseconds of single requests, one after the other.
@@ -90,12 +90,14 @@ fn latency(address: &str, bytes: &[u8]) -> std::io::Result<Vec<f64>> {
 }
 
 /// Requests per second over several connections at once, and microseconds of the processors that each took of the server.
-fn burst(server: &Server, bytes: &[u8]) -> std::io::Result<[f64; 2]> {
+fn burst(server: &Server, bytes: &[u8]) -> std::io::Result<(f64, Option<f64>)> {
     let before = processor_us(server.child.id());
     let start = Instant::now();
     let rate = throughput(&server.address, bytes)?;
     let requests = rate * start.elapsed().as_secs_f64();
-    Ok([rate, (processor_us(server.child.id()) - before) / requests.max(1.0)])
+    let busy =
+        processor_us(server.child.id()).zip(before).map(|(now, before)| (now - before) / requests.max(1.0));
+    Ok((rate, busy))
 }
 
 /// Requests per second over several connections at once.
@@ -192,7 +194,7 @@ pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
     ];
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for _ in 0..ROUNDS {
-        let ([rate, busy], [echo_rate, echo_busy]) = (burst(&service, &work)?, burst(&echo, &same)?);
+        let ((rate, busy), (echo_rate, echo_busy)) = (burst(&service, &work)?, burst(&echo, &same)?);
         let round = [
             rate,
             echo_rate,
@@ -207,11 +209,12 @@ pub fn measure() -> Result<Vec<Figure>, Box<dyn Error>> {
         }
         samples[7].push(round[2] - round[3]);
         samples[8].push(round[4] - round[5]);
-        samples[9].push(busy);
-        samples[10].push(echo_busy);
+        samples[9].extend(busy);
+        samples[10].extend(echo_busy);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let unit = |i: usize| if i < 2 { "req/s" } else { "us" };
-    Ok(samples.into_iter().enumerate().map(|(i, s)| Figure::of(names[i], unit(i), s)).collect())
+    let measured = samples.into_iter().enumerate().filter(|(_, samples)| !samples.is_empty());
+    Ok(measured.map(|(i, samples)| Figure::of(names[i], unit(i), samples)).collect())
 }

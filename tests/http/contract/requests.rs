@@ -184,6 +184,8 @@ fn every_answer_has_its_id_and_failures_have_one_body() {
         ("PUT", MULTIPLY),
         ("GET", "/api/v1/workloads/matrix/multiply/async"),
         ("DELETE", "/api/v1/workloads/batch"),
+        ("GET", "/v2/models/matrix.multiply/infer"),
+        ("POST", "/v2/models/matrix.multiply/versions/1"),
         ("GET", "/api/v1/auth/token"),
         ("POST", "/api/v1/operations"),
         ("PATCH", "/api/v1/tenants"),

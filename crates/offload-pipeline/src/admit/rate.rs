@@ -29,7 +29,7 @@ struct Bucket {
     at: Instant,
 }
 
-/// The buckets of all tenants and keys of this process.
+/// Buckets of one kind, of this process: of tenants, or of keys.
 pub struct RateLimiter {
     shards: [Mutex<HashMap<Box<str>, Bucket>>; SHARDS],
     hasher: RandomState,

@@ -63,14 +63,14 @@ impl Exchange {
     fn log(&self, status: u16, error: Option<&ApiError>) {
         let us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (id, method, path) = (&self.id, self.request.method().as_str(), self.request.path());
+        let what = format_args!("{method:.16} {path:.256}");
         match error {
             None => {
-                tracing::debug!(target: "access", request_id = %id, trace_id = self.trace(), status, us,
-                                "{method:.16} {path:.256}")
+                tracing::debug!(target: "access", request_id = %id, trace_id = self.trace(), status, us, "{what}")
             }
             Some(e) => {
                 tracing::info!(target: "access", request_id = %id, trace_id = self.trace(), status, us,
-                                      error = e.error.name(), message = %e.message, "{method:.16} {path:.256}")
+                                      error = e.error.name(), message = %e.message, "{what}")
             }
         }
     }

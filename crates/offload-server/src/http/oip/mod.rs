@@ -7,7 +7,6 @@ pub(super) use infer::head_bytes;
 pub(crate) use infer::located;
 
 use super::{AppState, exchange};
-use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -62,17 +61,13 @@ impl Model {
     }
 }
 
-/// The routes of a model, by hand for what [`super::routes`] says of patterns.
+/// What is asked of a model, told from its path by hand for the reason that [`super::workload`] has.
 async fn of_model(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
     let Some((model, ask)) = Model::of(request.match_info().unprocessed()) else {
         return exchange::not_found(request).await;
     };
-    let allowed = match ask {
-        Ask::Infer => request.method() == Method::POST,
-        _ => matches!(*request.method(), Method::GET | Method::HEAD),
-    };
-    if !allowed {
-        let allow = if let Ask::Infer = ask { "POST" } else { "GET, HEAD" };
+    let allow = if let Ask::Infer = ask { "POST" } else { "GET, HEAD" };
+    if !allow.split(", ").any(|method| method == request.method().as_str()) {
         return exchange::method_not_allowed(request, allow.into()).await;
     }
     match ask {
